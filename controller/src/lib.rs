@@ -1,0 +1,3 @@
+//! weft-controller.
+
+pub mod store;

@@ -1,0 +1,54 @@
+//! Identities: 128 bits each, printed as UUIDs, and never mixed up with each other.
+//! Whoever makes one brings the randomness.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// A machine: its agent keeps this on disk. Names may move, this does not.
+    NodeId
+);
+id!(
+    /// One life of a lease, from its creation to its end. A release that names an
+    /// older life ends nothing.
+    Life
+);
+id!(
+    /// One session of an agent: a new one for each stream.
+    SessionId
+);
+id!(
+    /// One run of one controller.
+    ControllerId
+);

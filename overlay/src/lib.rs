@@ -1,0 +1,24 @@
+//! The thinking half of Weft, pure: no IO, no clock, no async, no randomness.
+//!
+//! - The words: [`name`], [`id`], [`subnet`], [`network`], [`time`].
+//! - What the store holds: [`key`], [`record`]; how it is changed: [`txn`].
+//! - What a controller knows: [`registry`], built from the store's changes alone.
+//! - What a controller may do: [`decide`], one function a transaction. A decision
+//!   is a value (comparisons and writes) that the store then judges.
+//! - What agents are told: [`feed`].
+//!
+//! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
+
+// pub mod allocation;
+// pub mod decide;
+// pub mod feed;
+pub mod flight;
+pub mod id;
+pub mod key;
+pub mod name;
+// pub mod network;
+// pub mod record;
+// pub mod registry;
+pub mod subnet;
+pub mod time;
+pub mod txn;

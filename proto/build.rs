@@ -1,0 +1,30 @@
+//! Generates the weft.v1 code. `protoc` is installed by `make setup`.
+
+use std::{env, io, path::PathBuf};
+
+const FILES: [&str; 5] = [
+    "weft/v1/agent.proto",
+    "weft/v1/lease.proto",
+    "weft/v1/network.proto",
+    "weft/v1/node.proto",
+    "weft/v1/status.proto",
+];
+
+fn main() -> io::Result<()> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    tonic_prost_build::configure()
+        .bytes(".")
+        .file_descriptor_set_path(out.join("weft.v1.bin"))
+        .compile_protos(&FILES, &["."])?;
+
+    // The server side of the session once more, over messages that are encoded
+    // already: one change is encoded once, and its bytes go to every stream.
+    let shared = out.join("shared");
+    std::fs::create_dir_all(&shared)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(shared)
+        .extern_path(".weft.v1.ControllerMessage", "crate::encoded::Encoded")
+        .extern_path(".weft.v1.AgentMessage", "crate::v1::AgentMessage")
+        .compile_protos(&["weft/v1/agent.proto"], &["."])
+}
