@@ -1,0 +1,69 @@
+//! The options of every binary, and the log that they describe.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
+
+use clap::ValueEnum;
+use thiserror::Error;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, util::SubscriberInitExt};
+
+/// Names what is logged: `debug`, or `info,controller=trace`. Nothing said: `info`.
+pub const FILTER_VARIABLE: &str = "WEFT_LOG";
+
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct Common {
+    /// Read options from this TOML file, under their long names
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// How to write the log, which goes to standard error
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+}
+
+#[derive(Debug, Error)]
+pub enum LogError {
+    #[error("{FILTER_VARIABLE} holds no log filter (such as `info` or `info,controller=debug`)")]
+    Filter(#[source] tracing_subscriber::filter::FromEnvError),
+    #[error("the log is set up already")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+}
+
+impl Common {
+    /// Starts the log of this process.
+    pub fn init_tracing(&self) -> Result<(), LogError> {
+        let filter = EnvFilter::builder()
+            .with_env_var(FILTER_VARIABLE)
+            .with_default_directive(LevelFilter::INFO.into())
+            .from_env()
+            .map_err(LogError::Filter)?;
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr);
+        match self.log_format {
+            LogFormat::Text => log
+                .with_target(false)
+                .with_ansi(colours())
+                .finish()
+                .try_init(),
+            LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
+        }
+        .map_err(LogError::Twice)
+    }
+}
+
+fn colours() -> bool {
+    let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !unwanted
+}
