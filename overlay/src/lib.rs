@@ -9,16 +9,16 @@
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
 
-// pub mod allocation;
-// pub mod decide;
-// pub mod feed;
+pub mod allocation;
+pub mod decide;
+pub mod feed;
 pub mod flight;
 pub mod id;
 pub mod key;
 pub mod name;
-// pub mod network;
-// pub mod record;
-// pub mod registry;
+pub mod network;
+pub mod record;
+pub mod registry;
 pub mod subnet;
 pub mod time;
 pub mod txn;
