@@ -153,7 +153,7 @@ impl Network {
 
     /// Is this one of the subnets that the network leases?
     pub fn leases(&self, subnet: Subnet) -> bool {
-        subnet.len() == self.len(subnet.family())
+        subnet.length() == self.len(subnet.family())
             && self
                 .pool(subnet.family())
                 .is_some_and(|pool| pool.contains(subnet))
@@ -329,7 +329,7 @@ fn check_pools(network: &Network) -> Result<(), NetworkError> {
             let problem = format!("a /{len} has no room for containers; the longest is /{longest}");
             return Err(NetworkError::new(field, problem));
         }
-        if len < pool.len() {
+        if len < pool.length() {
             let problem = format!("pool {pool} is smaller than one subnet of length /{len}");
             return Err(NetworkError::new(field, problem));
         }

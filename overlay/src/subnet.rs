@@ -78,13 +78,13 @@ impl Subnet {
 
     /// Its number among all blocks of its length.
     pub fn number(self) -> u128 {
-        let shift = u32::from(self.family().bits() - self.len());
+        let shift = u32::from(self.family().bits() - self.length());
         self.bits().checked_shr(shift).unwrap_or(0)
     }
 
     /// The numbers of the blocks of length `len` inside this one; none if `len` is shorter.
     pub fn numbers(self, len: u8) -> Option<RangeInclusive<u128>> {
-        let more = u32::from(len.checked_sub(self.len())?);
+        let more = u32::from(len.checked_sub(self.length())?);
         let first = self
             .bits()
             .checked_shr(u32::from(self.family().bits() - len))
@@ -101,13 +101,13 @@ impl Subnet {
         self.0.ip()
     }
 
-    pub fn len(self) -> u8 {
+    pub fn length(self) -> u8 {
         self.0.prefix()
     }
 
     pub fn contains(self, inner: Self) -> bool {
         self.family() == inner.family()
-            && self.len() <= inner.len()
+            && self.length() <= inner.length()
             && self.0.contains(inner.0.ip())
     }
 
@@ -117,7 +117,7 @@ impl Subnet {
 
     /// The form in which a subnet is part of a store key: `10.32.1.0-24`.
     pub fn key_form(self) -> String {
-        format!("{}-{}", self.address(), self.len())
+        format!("{}-{}", self.address(), self.length())
     }
 
     pub fn from_key_form(text: &str) -> Option<Self> {
@@ -173,7 +173,7 @@ impl From<Subnet> for String {
 
 impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}/{}", self.address(), self.len()))
+        f.pad(&format!("{}/{}", self.address(), self.length()))
     }
 }
 

@@ -252,7 +252,7 @@ impl Space {
     /// Brings the allocation in line with the claim and free records of one subnet.
     fn settle(&mut self, subnet: Subnet) {
         let family = subnet.family();
-        let ours = |stored: &Stored<Network>| stored.value.len(family) == subnet.len();
+        let ours = |stored: &Stored<Network>| stored.value.len(family) == subnet.length();
         if !self.network.as_ref().is_some_and(ours) {
             return;
         }
