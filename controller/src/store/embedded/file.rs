@@ -1,0 +1,286 @@
+//! The file: three tables of one redb database.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs, io,
+    path::Path,
+    time::Duration,
+};
+
+use overlay::txn::{Revision, TtlId};
+use redb::{
+    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table,
+    TableDefinition,
+};
+use uuid::Uuid;
+
+use super::{OpenError, state::Slot};
+use crate::store::{Entry, Loaded};
+
+pub const FORMAT: &str = "1";
+
+/// Text by name, see [`name`].
+const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+/// Revision and ttl (0: none), eight bytes each, then the value as it came.
+const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+/// How long each ttl lasts, in milliseconds.
+const TTLS: TableDefinition<'_, i64, u64> = TableDefinition::new("ttls");
+
+const HEADER: usize = 16;
+/// The controller holds all records anyway; this is for the pages above them.
+const CACHE_BYTES: usize = 64 << 20;
+
+mod name {
+    pub const FORMAT: &str = "format";
+    pub const CLUSTER: &str = "cluster";
+    pub const REVISION: &str = "revision";
+    pub const LAST_TTL: &str = "last_ttl";
+}
+
+#[derive(Debug)]
+pub struct File {
+    database: Database,
+}
+
+/// What a file held when it was opened, without the values.
+#[derive(Debug)]
+pub struct Contents {
+    pub revision: Revision,
+    pub slots: HashMap<Box<str>, Slot>,
+    pub ttls: Vec<(TtlId, Duration)>,
+    /// No ttl id is ever given twice, or a dead one would live again.
+    pub last_ttl: TtlId,
+}
+
+/// One durable write.
+#[derive(Debug, Default)]
+pub struct Changes<'a> {
+    pub revision: Revision,
+    /// Each key once, in order: the tree is filled from left to right.
+    pub records: BTreeMap<&'a str, Option<(Slot, &'a [u8])>>,
+    pub granted: &'a [(TtlId, Duration)],
+    pub ended: &'a [TtlId],
+}
+
+/// The file as it was at one moment, whatever is written meanwhile.
+pub struct Snapshot(ReadTransaction);
+
+impl File {
+    pub fn open(path: &Path) -> Result<(Self, Contents), OpenError> {
+        let io = |source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(directory).map_err(io)?;
+        // One at a time in this directory: what a crash left of a first start can
+        // then be told from a first start that is under way.
+        let lock = fs::File::open(directory).map_err(io)?;
+        lock.lock().map_err(io)?;
+        if !path.try_exists().map_err(io)? {
+            make(path)?;
+            lock.sync_all().map_err(io)?;
+        }
+        let damaged = |error: redb::Error| open_error(path, error);
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(io)?;
+        if file.metadata().map_err(io)?.len() == 0 {
+            // redb would take it for a new one, but ours are never empty.
+            return Err(damaged(redb::Error::Corrupted("the file is empty".into())));
+        }
+        let file = Self {
+            database: database(file).map_err(damaged)?,
+        };
+        let contents = file.contents(path)?;
+        Ok((file, contents))
+    }
+
+    /// On disk when it returns.
+    pub fn write(&self, changes: &Changes<'_>) -> Result<(), redb::Error> {
+        let mut txn = self.database.begin_write()?;
+        txn.set_durability(Durability::Immediate)?;
+        let revision = changes.revision.to_string();
+        {
+            let mut records = txn.open_table(RECORDS)?;
+            for (key, change) in &changes.records {
+                write_record(&mut records, key, *change)?;
+            }
+            let mut meta = txn.open_table(META)?;
+            meta.insert(name::REVISION, revision.as_str())?;
+            let mut ttls = txn.open_table(TTLS)?;
+            for (id, ttl) in changes.granted {
+                let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                ttls.insert(id.0, millis)?;
+                meta.insert(name::LAST_TTL, id.0.to_string().as_str())?;
+            }
+            for id in changes.ended {
+                ttls.remove(id.0)?;
+            }
+        }
+        Ok(txn.commit()?)
+    }
+
+    pub fn snapshot(&self) -> Result<Snapshot, redb::Error> {
+        Ok(Snapshot(self.database.begin_read()?))
+    }
+
+    fn contents(&self, path: &Path) -> Result<Contents, OpenError> {
+        let damaged = |error: redb::Error| open_error(path, error);
+        let snapshot = self.snapshot().map_err(damaged)?;
+        let found = snapshot.text(name::FORMAT).map_err(damaged)?;
+        if found != FORMAT {
+            return Err(OpenError::Format {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        snapshot.contents().map_err(damaged)
+    }
+}
+
+impl Snapshot {
+    pub fn load(self) -> Result<Loaded, redb::Error> {
+        let mut entries = Vec::new();
+        for record in self.0.open_table(RECORDS)?.iter()? {
+            let (key, record) = record?;
+            let (slot, value) = read_record(key.value(), record.value())?;
+            entries.push(Entry {
+                key: key.value().to_owned(),
+                value: value.to_vec(),
+                revision: slot.revision,
+            });
+        }
+        Ok(Loaded {
+            cluster: self.text(name::CLUSTER)?,
+            revision: self.number(name::REVISION)?,
+            entries,
+        })
+    }
+
+    fn contents(self) -> Result<Contents, redb::Error> {
+        let mut slots = HashMap::new();
+        for record in self.0.open_table(RECORDS)?.iter()? {
+            let (key, record) = record?;
+            let (slot, _) = read_record(key.value(), record.value())?;
+            slots.insert(key.value().into(), slot);
+        }
+        let mut ttls = Vec::new();
+        for ttl in self.0.open_table(TTLS)?.iter()? {
+            let (id, millis) = ttl?;
+            ttls.push((TtlId(id.value()), Duration::from_millis(millis.value())));
+        }
+        Ok(Contents {
+            revision: self.number(name::REVISION)?,
+            slots,
+            ttls,
+            last_ttl: TtlId(self.number(name::LAST_TTL)?),
+        })
+    }
+
+    fn text(&self, name: &str) -> Result<String, redb::Error> {
+        let table = self.0.open_table(META)?;
+        let text = table.get(name)?;
+        text.map(|text| text.value().to_owned())
+            .ok_or_else(|| redb::Error::Corrupted(format!("it has no {name}")))
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, redb::Error> {
+        let text = self.text(name)?;
+        text.parse()
+            .map_err(|_| redb::Error::Corrupted(format!("{name} is {text:?}")))
+    }
+}
+
+/// Under another name first, so that the file is whole when it appears.
+fn make(path: &Path) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut unfinished = path.to_owned().into_os_string();
+    unfinished.push(".new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let file = private().open(&unfinished).map_err(io)?;
+    fill(file).map_err(|error| open_error(path, error))?;
+    fs::rename(&unfinished, path).map_err(io)
+}
+
+fn fill(file: fs::File) -> Result<(), redb::Error> {
+    let database = database(file)?;
+    let txn = database.begin_write()?;
+    {
+        let mut meta = txn.open_table(META)?;
+        meta.insert(name::FORMAT, FORMAT)?;
+        meta.insert(name::CLUSTER, Uuid::new_v4().to_string().as_str())?;
+        // As in etcd the first write has revision 2: neither it nor the empty store
+        // is confused with 0, which stands for absent.
+        meta.insert(name::REVISION, "1")?;
+        meta.insert(name::LAST_TTL, "0")?;
+        txn.open_table(RECORDS)?;
+        txn.open_table(TTLS)?;
+    }
+    Ok(txn.commit()?)
+}
+
+fn database(file: fs::File) -> Result<Database, redb::Error> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    Ok(builder.create_file(file)?)
+}
+
+/// It names every node and address: nobody else's business.
+fn private() -> fs::OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    options
+}
+
+fn open_error(path: &Path, error: redb::Error) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
+        redb::Error::Io(source) if source.kind() != io::ErrorKind::InvalidData => {
+            OpenError::Io { path, source }
+        }
+        source => OpenError::Damaged { path, source },
+    }
+}
+
+fn write_record(
+    records: &mut Table<'_, &str, &[u8]>,
+    key: &str,
+    change: Option<(Slot, &[u8])>,
+) -> Result<(), StorageError> {
+    let Some((slot, value)) = change else {
+        records.remove(key)?;
+        return Ok(());
+    };
+    let mut room = records.insert_reserve(key, HEADER + value.len())?;
+    let room = room.as_mut();
+    room[..8].copy_from_slice(&slot.revision.to_be_bytes());
+    room[8..HEADER].copy_from_slice(&slot.ttl.map_or(0, |ttl| ttl.0).to_be_bytes());
+    room[HEADER..].copy_from_slice(value);
+    Ok(())
+}
+
+fn read_record<'a>(key: &str, record: &'a [u8]) -> Result<(Slot, &'a [u8]), redb::Error> {
+    let short = || redb::Error::Corrupted(format!("the record {key} is cut short"));
+    let (revision, rest) = record.split_first_chunk().ok_or_else(short)?;
+    let (ttl, value) = rest.split_first_chunk().ok_or_else(short)?;
+    let ttl = i64::from_be_bytes(*ttl);
+    let slot = Slot {
+        revision: u64::from_be_bytes(*revision),
+        ttl: (ttl != 0).then_some(TtlId(ttl)),
+    };
+    Ok((slot, value))
+}
