@@ -6,6 +6,7 @@
 //! `overlay/tests/protocol.rs` searches what these functions can do to each other;
 //! `docs/decisions/0002-lease-protocol.md` argues each comparison.
 
+pub mod controller;
 pub mod decay;
 pub mod lease;
 pub mod network;

@@ -1,1 +1,256 @@
-//! Decodes.
+//! What comes in: parsed at the edge into types that cannot be wrong. An error
+//! names the field.
+
+use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+
+use overlay::{
+    decide::{
+        lease::{Acquire, Vtep},
+        session::Membership,
+    },
+    feed::{Peer, PeerChanges},
+    id::{Life, NodeId, SessionId},
+    name::{NetworkName, NodeName},
+    network::{Encap, NetworkSpec, Vni},
+    record::Mac,
+    subnet::{Family, Subnet},
+    txn::Revision,
+};
+use thiserror::Error;
+
+use crate::v1;
+
+/// Where no network is named.
+pub const DEFAULT_NETWORK: &str = "default";
+/// Where no time to live is named.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
+/// The longest time to live: a year.
+const LONGEST_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The shortest time for which a lapsed lease stays its node's.
+const SHORTEST_LAPSE: Duration = Duration::from_secs(1);
+/// An agent names so many former sessions at the most, and joins so many networks at once.
+const MOST_PREVIOUS: usize = 16;
+const MOST_JOINS: usize = 8;
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: {problem}")]
+pub struct BadField {
+    pub field: &'static str,
+    pub problem: String,
+}
+
+impl BadField {
+    pub fn new(field: &'static str, problem: impl fmt::Display) -> Self {
+        Self {
+            field,
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// A required field.
+pub fn parse<T: FromStr<Err: fmt::Display>>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, BadField> {
+    text.parse().map_err(|error| BadField::new(field, error))
+}
+
+/// An optional field: the empty text is none.
+pub fn parse_optional<T: FromStr<Err: fmt::Display>>(
+    field: &'static str,
+    text: &str,
+) -> Result<Option<T>, BadField> {
+    match text {
+        "" => Ok(None),
+        text => parse(field, text).map(Some),
+    }
+}
+
+pub fn network_or_default(name: &str) -> Result<NetworkName, BadField> {
+    match name {
+        "" => parse("network", DEFAULT_NETWORK),
+        name => parse("network", name),
+    }
+}
+
+pub fn subnets(field: &'static str, texts: &[String]) -> Result<Vec<Subnet>, BadField> {
+    texts.iter().map(|text| parse(field, text)).collect()
+}
+
+pub fn ttl(seconds: u64) -> Result<Duration, BadField> {
+    match Duration::from_secs(seconds) {
+        Duration::ZERO => Ok(DEFAULT_TTL),
+        ttl if ttl > LONGEST_TTL => Err(BadField::new("ttl_seconds", "longer than a year")),
+        ttl => Ok(ttl),
+    }
+}
+
+pub fn create_network(ask: &v1::CreateNetworkRequest) -> Result<NetworkSpec, BadField> {
+    let mut spec = NetworkSpec::new(parse("name", &ask.name)?, subnets("pools", &ask.pools)?);
+    if ask.vni != 0 {
+        let vni = Vni::try_from(ask.vni).map_err(|error| BadField::new("vni", error.problem))?;
+        spec.vni = Some(vni);
+    }
+    if ask.port != 0 {
+        spec.port = Some(small("port", ask.port)?);
+    }
+    if ask.subnet_len4 != 0 {
+        spec.len4 = Some(small("subnet_len4", ask.subnet_len4)?);
+    }
+    if ask.subnet_len6 != 0 {
+        spec.len6 = Some(small("subnet_len6", ask.subnet_len6)?);
+    }
+    spec.underlay = match ask.underlay.as_str() {
+        "" | "v4" => Family::V4,
+        "v6" => Family::V6,
+        other => {
+            return Err(BadField::new(
+                "underlay",
+                format!("{other:?} is neither v4 nor v6"),
+            ));
+        }
+    };
+    if !ask.encap.is_empty() {
+        spec.encap =
+            Encap::from_str(&ask.encap).map_err(|error| BadField::new("encap", error.problem))?;
+    }
+    spec.masquerade = ask.masquerade.unwrap_or(true);
+    if let Some(seconds) = ask.lapse_seconds {
+        spec.lapse = Duration::from_secs(seconds);
+        if spec.lapse < SHORTEST_LAPSE || spec.lapse > LONGEST_TTL {
+            return Err(BadField::new(
+                "lapse_seconds",
+                "must be between a second and a year",
+            ));
+        }
+    }
+    Ok(spec)
+}
+
+/// The ids are for what this request may begin; whoever calls brings the randomness.
+pub fn acquire(ask: &v1::AcquireRequest, new_id: NodeId, life: Life) -> Result<Acquire, BadField> {
+    Ok(Acquire {
+        network: network_or_default(&ask.network)?,
+        node: parse("node", &ask.node)?,
+        id: parse_optional("node_id", &ask.node_id)?,
+        new_id,
+        vtep: vtep(&ask.underlay, &ask.mac)?,
+        ttl: ttl(ask.ttl_seconds)?,
+        life,
+    })
+}
+
+/// An agent's first message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    pub node: NodeName,
+    pub id: NodeId,
+    pub sid: SessionId,
+    pub previous: Vec<SessionId>,
+    pub joins: Vec<Join>,
+    pub cluster: String,
+    pub version: String,
+}
+
+/// A network an agent joins, and what it holds of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    pub network: NetworkName,
+    pub vtep: Vtep,
+    pub held: Revision,
+}
+
+impl Join {
+    pub fn membership(&self, life: Life) -> Membership {
+        Membership {
+            network: self.network.clone(),
+            vtep: self.vtep,
+            life,
+        }
+    }
+}
+
+pub fn hello(hello: &v1::Hello) -> Result<Hello, BadField> {
+    if hello.previous.len() > MOST_PREVIOUS {
+        let problem = format!("more than {MOST_PREVIOUS} sessions");
+        return Err(BadField::new("previous", problem));
+    }
+    if hello.networks.len() > MOST_JOINS {
+        let problem = format!("more than {MOST_JOINS} at once; join the others afterwards");
+        return Err(BadField::new("networks", problem));
+    }
+    let mut joins: Vec<Join> = hello.networks.iter().map(join).collect::<Result<_, _>>()?;
+    joins.sort_by(|a, b| a.network.cmp(&b.network));
+    if let Some(twice) = joins
+        .windows(2)
+        .find(|pair| pair[0].network == pair[1].network)
+    {
+        let problem = format!("{} is named twice", twice[0].network);
+        return Err(BadField::new("networks", problem));
+    }
+    Ok(Hello {
+        node: parse("node", &hello.node)?,
+        id: parse("node_id", &hello.node_id)?,
+        sid: parse("session", &hello.session)?,
+        previous: hello
+            .previous
+            .iter()
+            .map(|sid| parse("previous", sid))
+            .collect::<Result<_, _>>()?,
+        joins,
+        cluster: hello.cluster.clone(),
+        version: hello.agent_version.chars().take(64).collect(),
+    })
+}
+
+pub fn join(join: &v1::Join) -> Result<Join, BadField> {
+    Ok(Join {
+        network: network_or_default(&join.network)?,
+        vtep: vtep(&join.underlay, &join.mac)?,
+        held: join.revision,
+    })
+}
+
+fn vtep(underlay: &str, mac: &str) -> Result<Vtep, BadField> {
+    Ok(Vtep {
+        underlay: parse_optional::<IpAddr>("underlay", underlay)?,
+        mac: parse_optional::<Mac>("mac", mac)?,
+    })
+}
+
+/// What an agent is told became different.
+pub fn peer_changes(changes: &v1::Changes) -> Result<PeerChanges, BadField> {
+    Ok(PeerChanges {
+        set: changes.set.iter().map(peer).collect::<Result<_, _>>()?,
+        gone: changes
+            .gone
+            .iter()
+            .map(|node| parse("gone", node))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+pub fn peer(peer: &v1::Peer) -> Result<(NodeName, Peer), BadField> {
+    let subnets = subnets("subnets", &peer.subnets)?;
+    let of = |family| {
+        subnets
+            .iter()
+            .copied()
+            .find(|subnet| subnet.family() == family)
+    };
+    let decoded = Peer {
+        v4: of(Family::V4),
+        v6: of(Family::V6),
+        underlay: parse("underlay", &peer.underlay)?,
+        mac: parse("mac", &peer.mac)?,
+    };
+    if decoded.subnets().count() != subnets.len() {
+        return Err(BadField::new("subnets", "more than one of a family"));
+    }
+    Ok((parse("node", &peer.node)?, decoded))
+}
+
+fn small<T: TryFrom<u32>>(field: &'static str, value: u32) -> Result<T, BadField> {
+    T::try_from(value).map_err(|_| BadField::new(field, format!("{value} is too large")))
+}

@@ -1,1 +1,148 @@
-//! Encodes.
+//! What goes out.
+
+use overlay::{
+    feed::{Peer, PeerChanges, Peers},
+    name::{NetworkName, NodeName},
+    network::Network,
+    record::{Lease, LeaseKind, Reservation},
+    registry::{Space, Stored},
+    subnet::{Family, Subnet},
+    time::WallMs,
+    txn::Revision,
+};
+
+use crate::{encoded::Encoded, v1, v1::controller_message::Message};
+
+/// Peers in one message: well under a megabyte.
+const PEERS_PER_MESSAGE: usize = 2_000;
+
+pub fn network(network: &Stored<Network>, space: Option<&Space>) -> v1::Network {
+    let Stored { revision, value } = network;
+    let pools = Family::BOTH
+        .into_iter()
+        .filter_map(|family| space?.pool_use(family));
+    v1::Network {
+        name: value.name.to_string(),
+        vni: value.vni.into(),
+        port: value.port.into(),
+        pools: value.pools().map(|pool| pool.to_string()).collect(),
+        subnet_len4: value.len4.into(),
+        subnet_len6: value.len6.into(),
+        underlay: value.underlay.to_string(),
+        encap: value.encap.as_str().into(),
+        masquerade: value.masquerade,
+        lapse_seconds: value.lapse_s,
+        state: value.state.as_str().into(),
+        revision: *revision,
+        r#use: pools
+            .map(|pool| v1::PoolUse {
+                pool: pool.pool.to_string(),
+                total: saturate(pool.total),
+                leased: saturate(pool.leased),
+                reserved: saturate(pool.reserved),
+                free: saturate(pool.free()),
+            })
+            .collect(),
+    }
+}
+
+pub fn lease(
+    network: &NetworkName,
+    node: &NodeName,
+    lease: &Stored<Lease>,
+    now: WallMs,
+) -> v1::Lease {
+    let Stored { revision, value } = lease;
+    let state = if value.lapsed(now) {
+        v1::LeaseState::Lapsed
+    } else {
+        v1::LeaseState::Alive
+    };
+    let kind = match value.kind {
+        LeaseKind::Agent => v1::LeaseKind::Agent,
+        LeaseKind::Api => v1::LeaseKind::Api,
+    };
+    v1::Lease {
+        network: network.to_string(),
+        node: node.to_string(),
+        node_id: value.node_id.to_string(),
+        life: value.life.to_string(),
+        subnets: texts(value.subnets()),
+        underlay: value
+            .underlay
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+        mac: value.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        kind: kind.into(),
+        state: state.into(),
+        expires_at_ms: value.expires_at.map_or(0, |at| at.0),
+        revision: *revision,
+    }
+}
+
+pub fn reservation(
+    network: &NetworkName,
+    node: &NodeName,
+    reservation: &Reservation,
+    revision: Revision,
+) -> v1::Reservation {
+    v1::Reservation {
+        network: network.to_string(),
+        node: node.to_string(),
+        subnets: texts(reservation.subnets()),
+        revision,
+    }
+}
+
+pub fn peer((node, peer): (&NodeName, &Peer)) -> v1::Peer {
+    v1::Peer {
+        node: node.to_string(),
+        subnets: texts(peer.subnets()),
+        underlay: peer.underlay.to_string(),
+        mac: peer.mac.to_string(),
+    }
+}
+
+/// All peers of a network, in as many messages as it takes.
+pub fn snapshot(network: &NetworkName, revision: Revision, peers: &Peers) -> Vec<Encoded> {
+    let all: Vec<v1::Peer> = peers.iter().map(peer).collect();
+    let parts = all.len().div_ceil(PEERS_PER_MESSAGE).max(1);
+    let mut rest = all.into_iter();
+    (1..=parts)
+        .map(|part| {
+            Encoded::from(Message::Snapshot(v1::Snapshot {
+                network: network.to_string(),
+                revision,
+                peers: rest.by_ref().take(PEERS_PER_MESSAGE).collect(),
+                last: part == parts,
+            }))
+        })
+        .collect()
+}
+
+/// The changes of one revision, in as many messages as it takes.
+pub fn changes(network: &NetworkName, revision: Revision, changes: &PeerChanges) -> Vec<Encoded> {
+    let parts = changes.set.len().max(changes.gone.len());
+    let parts = parts.div_ceil(PEERS_PER_MESSAGE).max(1);
+    let mut set = changes.set.iter().map(peer);
+    let mut gone = changes.gone.iter().map(NodeName::to_string);
+    (1..=parts)
+        .map(|part| {
+            Encoded::from(Message::Changes(v1::Changes {
+                network: network.to_string(),
+                revision,
+                set: set.by_ref().take(PEERS_PER_MESSAGE).collect(),
+                gone: gone.by_ref().take(PEERS_PER_MESSAGE).collect(),
+                partial: part < parts,
+            }))
+        })
+        .collect()
+}
+
+fn texts(subnets: impl Iterator<Item = Subnet>) -> Vec<String> {
+    subnets.map(|subnet| subnet.to_string()).collect()
+}
+
+fn saturate(count: u128) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -10,7 +10,7 @@ use super::{Decision, Refusal, View, lease::end, network::next_generation, reser
 use crate::{
     key::Key,
     name::{NetworkName, NodeName},
-    network::{Network, NetworkState},
+    network::NetworkState,
     record::{self, Lease, LeaseKind},
     registry::{Registry, Space, Stored},
     subnet::Subnet,
@@ -19,6 +19,9 @@ use crate::{
 
 /// No lease is reclaimed before its time plus this, by the reclaimer's own clock.
 pub const SKEW_BOUND: Duration = Duration::from_secs(60);
+
+/// Reclaims of one moment are spread over this time at the most.
+const LONGEST_SPREAD: Duration = Duration::from_secs(600);
 
 /// The number of returned subnets that one transaction forgets.
 const FORGET: usize = 100;
@@ -72,12 +75,13 @@ impl Default for Patience {
     }
 }
 
-/// What is due now. `jitter` spreads what would be due at the same moment.
+/// What is due now. `jitter`, from 0 to 1 for each node, spreads what would be due
+/// at the same moment.
 pub fn due(
     view: &View<'_>,
     seen: &Seen,
     patience: &Patience,
-    jitter: impl Fn(&NodeName) -> Duration,
+    jitter: impl Fn(&NodeName) -> f64,
 ) -> Vec<Due> {
     let mut due = Vec::new();
     for (name, space) in view.registry.spaces() {
@@ -92,13 +96,14 @@ pub fn due(
                     .map_or(patience.hold, |net| net.value.lapse());
                 let held = seen.unchanged.get(&(name.clone(), node.clone()));
                 let held = held.filter(|(revision, _)| *revision == lease.revision);
-                let patient = lapse.min(patience.hold) + jitter(node).min(lapse / 10);
+                let spread = (lapse / 10).min(LONGEST_SPREAD).mul_f64(jitter(node));
+                let patient = lapse.min(patience.hold) + spread;
                 if held.is_some_and(|(_, time)| *time >= patient) {
                     due.push(Due::Reclaim(name.clone(), node.clone()));
                 }
             } else if alive_by_session(&lease.value) {
                 let absent = seen.absent.get(node).copied().unwrap_or_default();
-                if absent >= patience.grace + jitter(node).min(patience.grace) {
+                if absent >= patience.grace.mul_f64(1.0 + jitter(node) / 2.0) {
                     due.push(Due::Lapse(name.clone(), node.clone()));
                 }
             }
@@ -110,6 +115,33 @@ pub fn due(
             due.extend(last_things(name, space));
         }
     }
+    due
+}
+
+/// What is left to end of a node whose machine was removed.
+pub fn due_of_node(registry: &Registry, node: &NodeName) -> Vec<Due> {
+    let orphaned = |(name, lease): &(&NetworkName, &Stored<Lease>)| {
+        registry
+            .space(name)
+            .is_some_and(|space| orphaned(registry, space, lease))
+    };
+    registry
+        .leases_of(node)
+        .filter(orphaned)
+        .map(|(name, _)| Due::End(name.clone(), node.clone()))
+        .collect()
+}
+
+/// What is left to end of a network that is being deleted.
+pub fn due_of_network(registry: &Registry, name: &NetworkName) -> Vec<Due> {
+    let Some(space) = registry.space(name).filter(|space| is_deleting(space)) else {
+        return Vec::new();
+    };
+    let leases = space.leases().keys();
+    let mut due: Vec<Due> = leases
+        .map(|node| Due::End(name.clone(), node.clone()))
+        .collect();
+    due.extend(last_things(name, space));
     due
 }
 
@@ -261,8 +293,13 @@ fn last_things(name: &NetworkName, space: &Space) -> Vec<Due> {
 }
 
 fn orphaned(registry: &Registry, space: &Space, lease: &Stored<Lease>) -> bool {
-    let deleting = |net: &Stored<Network>| net.value.state == NetworkState::Deleting;
-    registry.removed().contains_key(&lease.value.node_id) || space.network().is_some_and(deleting)
+    registry.removed().contains_key(&lease.value.node_id) || is_deleting(space)
+}
+
+fn is_deleting(space: &Space) -> bool {
+    space
+        .network()
+        .is_some_and(|net| net.value.state == NetworkState::Deleting)
 }
 
 /// Does only its agent's session keep this lease alive?

@@ -80,8 +80,8 @@ impl Space {
         skip: impl Fn(Subnet) -> bool,
     ) -> Option<Subnet> {
         let (range, len) = self.range(family)?;
-        let count_less_one = range.end() - range.start();
-        let start = range.start() + spread.min(count_less_one);
+        let count = (range.end() - range.start()).saturating_add(1);
+        let start = range.start() + spread % count;
         let numbered = |number| Subnet::numbered(family, len, number);
         let number = self
             .allocation(family)
