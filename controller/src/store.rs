@@ -2,7 +2,7 @@
 //! from a revision, and keys that vanish unless somebody keeps them alive.
 //!
 //! Two real ones keep this promise, and one test suite runs against both
-//! (`controller/tests/store.rs`): [`embedded`], one crash-safe file, and [`etcd`].
+//! (`controller/tests/store/`): [`embedded`], one crash-safe file, and [`etcd`].
 
 pub mod embedded;
 pub mod etcd;

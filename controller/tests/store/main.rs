@@ -1,0 +1,68 @@
+//! One suite, two stores: what a controller relies on holds on both, and what is
+//! peculiar to one is tested beside it.
+
+mod certificates;
+mod commit;
+mod crash;
+mod embedded;
+mod etcd_faults;
+mod etcd_secure;
+mod ground;
+mod load;
+mod speed;
+mod ttl;
+mod watch;
+
+/// Every case, once on a fresh embedded store and once on a fresh etcd.
+macro_rules! on_both {
+    ($($subject:ident: $($case:ident)*;)*) => {
+        mod on_embedded {
+            $(mod $subject {
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $case() -> anyhow::Result<()> {
+                    crate::$subject::$case(&crate::ground::Ground::embedded()?).await
+                })*
+            })*
+        }
+        mod on_etcd {
+            $(mod $subject {
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $case() -> anyhow::Result<()> {
+                    crate::$subject::$case(&crate::ground::Ground::etcd()?).await
+                })*
+            })*
+        }
+    };
+}
+
+on_both! {
+    commit:
+        probe
+        created_once
+        a_stale_revision_changes_nothing
+        a_conflict_fails_only_its_own
+        a_group_is_judged_against_the_state_before_it
+        a_key_put_twice_refuses_the_group
+        over_the_budget_is_refused
+        nothing_changed_is_no_revision
+        a_batch_is_a_transaction_whole
+        a_delete_is_not_a_put_of_nothing;
+    ttl:
+        a_dead_ttl_refuses_the_group
+        expiry_deletes_all_keys_at_once
+        kept_alive_it_lives
+        revoked_it_is_gone
+        a_key_put_again_without_it_survives
+        a_ttl_is_never_given_twice;
+    watch:
+        load_then_watch_misses_nothing
+        it_resumes_after_a_revision
+        forgotten_revisions_are_compacted
+        catching_up_may_be_large
+        every_watch_sees_everything;
+    load:
+        empty
+        more_than_one_message_holds
+        large_values
+        while_others_write;
+}

@@ -1,0 +1,274 @@
+//! A real etcd for one test: its own directory and ports, and everything that can
+//! happen to it.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{LazyLock, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use tempfile::TempDir;
+
+/// How long it may take to answer after a start; a busy machine is slow.
+const START: Duration = Duration::from_secs(30);
+
+pub struct Etcd {
+    directory: TempDir,
+    client_port: u16,
+    peer_port: u16,
+    token: String,
+    tls: Option<ServerTls>,
+    child: Option<Child>,
+}
+
+/// PEM files. The same pair is what `etcdctl` shows as a client.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Etcd {
+    /// Running and answering.
+    pub fn start() -> Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// Serves TLS and asks every client for a certificate.
+    pub fn start_tls(tls: ServerTls) -> Result<Self> {
+        Self::start_with(Some(tls))
+    }
+
+    /// Only the place for it; [`Etcd::restart`] starts it.
+    pub fn stopped() -> Result<Self> {
+        Self::prepare(None)
+    }
+
+    pub fn endpoint(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.client_port)
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().context("kill etcd")?;
+            child.wait().context("wait for etcd")?;
+        }
+        Ok(())
+    }
+
+    /// On the same ports with the same data; kills it first if it runs.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.run()
+    }
+
+    /// A new, empty one on the same ports. With another token it is another cluster;
+    /// with the same one etcd gives it the same cluster id again.
+    pub fn wipe(&mut self, same_token: bool) -> Result<()> {
+        self.kill()?;
+        fs::remove_dir_all(self.data()).context("remove etcd's data")?;
+        if !same_token {
+            self.token.push_str("-again");
+        }
+        self.run()
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing.
+    pub fn pause(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    /// Forgets every revision before the newest.
+    pub fn compact(&self) -> Result<()> {
+        let status = self.etcdctl(["endpoint", "status", "--write-out=json"])?;
+        let status: serde_json::Value = serde_json::from_str(&status)?;
+        let revision = &status[0]["Status"]["header"]["revision"];
+        self.etcdctl(["compact", &revision.to_string()])?;
+        Ok(())
+    }
+
+    pub fn put(&self, key: &str, value: &str) -> Result<()> {
+        self.etcdctl(["put", "--", key, value]).map(drop)
+    }
+
+    pub fn delete(&self, key: &str) -> Result<()> {
+        self.etcdctl(["del", "--", key]).map(drop)
+    }
+
+    /// None: there is no such key.
+    pub fn get(&self, key: &str) -> Result<Option<String>> {
+        let answer = self.etcdctl(["get", "--write-out=simple", "--", key])?;
+        let value = answer
+            .strip_prefix(key)
+            .and_then(|rest| rest.strip_prefix('\n'));
+        Ok(value.map(|value| value.strip_suffix('\n').unwrap_or(value).to_owned()))
+    }
+
+    /// What it prints; an error if it fails.
+    pub fn etcdctl<I, S>(&self, arguments: I) -> Result<String>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new("etcdctl");
+        command.env("ETCDCTL_API", "3");
+        command.arg(format!("--endpoints={}", self.endpoint()));
+        if let Some(tls) = &self.tls {
+            command.arg("--cacert").arg(&tls.ca);
+            command.arg("--cert").arg(&tls.cert);
+            command.arg("--key").arg(&tls.key);
+        }
+        command.args(arguments);
+        let output = command
+            .output()
+            .map_err(|error| missing("etcdctl", error))?;
+        if !output.status.success() {
+            bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn start_with(tls: Option<ServerTls>) -> Result<Self> {
+        let mut etcd = Self::prepare(tls)?;
+        etcd.run()?;
+        Ok(etcd)
+    }
+
+    fn prepare(tls: Option<ServerTls>) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("weft-etcd-").tempdir()?;
+        // Both held at once, or they could be the same one.
+        let client = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok(Self {
+            client_port: client.local_addr()?.port(),
+            peer_port: peer.local_addr()?.port(),
+            token: directory.path().display().to_string(),
+            directory,
+            tls,
+            child: None,
+        })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START;
+        let mut child = keep(self.command()?)?;
+        loop {
+            let Err(error) = self.etcdctl(["endpoint", "health"]) else {
+                self.child = Some(child);
+                return Ok(());
+            };
+            // The port may be in use for a moment by a connection of somebody else.
+            if child.try_wait()?.is_some() {
+                thread::sleep(Duration::from_millis(100));
+                child = keep(self.command()?)?;
+            }
+            if Instant::now() > deadline {
+                drop(child.kill());
+                let log = fs::read_to_string(self.log()).unwrap_or_default();
+                bail!("etcd does not answer after {START:?}: {error:#}\n{log}");
+            }
+        }
+    }
+
+    fn command(&self) -> Result<Command> {
+        let client = self.endpoint();
+        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let mut command = Command::new("setpriv");
+        // However the test dies, etcd dies with it.
+        command.args(["--pdeathsig", "KILL", "etcd", "--name", "etcd"]);
+        command.arg("--data-dir").arg(self.data());
+        command.args(["--listen-client-urls", &client]);
+        command.args(["--advertise-client-urls", &client]);
+        command.args(["--listen-peer-urls", &peer]);
+        command.args(["--initial-advertise-peer-urls", &peer]);
+        command.args(["--initial-cluster", &format!("etcd={peer}")]);
+        command.args(["--initial-cluster-token", &self.token]);
+        // Alone it need not wait long for others, and a ttl of 1 s is 1 s.
+        command.args(["--heartbeat-interval", "50", "--election-timeout", "500"]);
+        command.args(["--logger", "zap"]);
+        if let Some(tls) = &self.tls {
+            command.arg("--client-cert-auth");
+            command.arg("--trusted-ca-file").arg(&tls.ca);
+            command.arg("--cert-file").arg(&tls.cert);
+            command.arg("--key-file").arg(&tls.key);
+        }
+        command.stdin(Stdio::null());
+        command.stdout(log.try_clone()?).stderr(log);
+        Ok(command)
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let child = self.child.as_ref().context("etcd does not run")?;
+        let status = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .map_err(|error| missing("kill", error))?;
+        if !status.success() {
+            bail!("kill {signal} of etcd failed: {status}");
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.path().join("log")
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        drop(self.kill());
+    }
+}
+
+type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
+
+/// Spawns from a thread that never ends: to the kernel the parent whose death kills
+/// a child is the thread, and that of a test may end before the test does.
+fn keep(command: Command) -> Result<Child> {
+    static KEEPER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        thread::spawn(move || {
+            for (mut command, reply) in queue {
+                drop(reply.send(command.spawn()));
+            }
+        });
+        jobs
+    });
+    let (reply, child) = mpsc::channel();
+    KEEPER.send((command, reply)).context("start etcd")?;
+    let child = child.recv().context("start etcd")?;
+    // setpriv is everywhere; that etcd itself is missing shows in the log.
+    if Command::new("etcd").arg("--version").output().is_err() {
+        bail!("etcd is not installed: run `make setup`");
+    }
+    child.map_err(|error| missing("setpriv", error))
+}
+
+fn missing(program: &str, error: std::io::Error) -> anyhow::Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return anyhow!("{program} is not installed: run `make setup`");
+    }
+    anyhow!(error).context(format!("run {program}"))
+}
