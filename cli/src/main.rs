@@ -1,1 +1,137 @@
-fn main() {}
+//! `weft`: what an operator types.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use options::Exit;
+
+use crate::{
+    connect::{Address, Connection, Reach},
+    failure::Failure,
+    output::{Format, Output},
+};
+
+mod clock;
+mod connect;
+mod failure;
+mod lease;
+mod network;
+mod node;
+mod output;
+mod status;
+mod subnet;
+
+/// Networks, leases and nodes of a Weft overlay.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, after_help = EXAMPLES)]
+struct Weft {
+    #[command(flatten, next_help_heading = "Options of every command")]
+    shared: Shared,
+    #[command(flatten, next_help_heading = "Options of every command")]
+    common: options::Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  weft status --wait
+  weft network create blue --pool 10.64.0.0/16
+  weft lease acquire --node web-1 --network blue --ttl 8h
+  weft lease list -o json
+
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 not ready (try again later)";
+
+#[derive(Debug, clap::Args)]
+struct Shared {
+    /// Where controllers listen; the first that answers is asked
+    #[arg(
+        long,
+        global = true,
+        env = "WEFT_CONTROLLER",
+        value_name = "URL[,URL]",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:7440"
+    )]
+    controller: Vec<Address>,
+
+    /// How to print what is listed or shown
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    output: Format,
+
+    /// How long to wait for an answer
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        value_parser = options::parse_duration,
+        default_value = "10s"
+    )]
+    timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Overlay networks: a VNI and pools of subnets
+    #[command(subcommand)]
+    Network(network::Verb),
+    /// Leases: which node holds which subnets
+    #[command(subcommand)]
+    Lease(lease::Verb),
+    /// Subnets promised to a node before it comes
+    #[command(subcommand)]
+    Subnet(subnet::Verb),
+    /// The hosts that take part
+    #[command(subcommand)]
+    Node(node::Verb),
+    /// How the whole fleet is
+    Status(status::Ask),
+}
+
+fn main() -> Exit {
+    let weft: Weft = options::parse();
+    start(weft).unwrap_or_else(|failure| {
+        if !matches!(failure, Failure::ReaderGone) {
+            eprintln!("weft: {}", options::sentence(&failure));
+        }
+        failure.exit()
+    })
+}
+
+fn start(weft: Weft) -> Result<Exit, Failure> {
+    weft.common.init_tracing()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    let result = runtime.block_on(run(weft));
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(weft: Weft) -> Result<Exit, Failure> {
+    let output = Output::new(weft.shared.output);
+    let reach = Reach {
+        addresses: weft.shared.controller,
+        timeout: weft.shared.timeout,
+    };
+    let connect = || Connection::open(&reach);
+    let done = match weft.command {
+        Command::Network(verb) => network::run(verb, &connect().await?, &output).await,
+        Command::Lease(verb) => lease::run(verb, &connect().await?, &output).await,
+        Command::Subnet(verb) => subnet::run(verb, &connect().await?, &output).await,
+        Command::Node(verb) => node::run(verb, &connect().await?, &output).await,
+        Command::Status(ask) => return status::run(ask, &reach, &output).await,
+    };
+    done.map(|()| Exit::Done)
+}
+
+#[cfg(test)]
+mod tests;

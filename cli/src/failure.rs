@@ -1,0 +1,112 @@
+//! Why a command did not do what was asked: one sentence and an exit code.
+
+use std::{error::Error, io, time::Duration};
+
+use options::{Exit, format_duration, log::LogError};
+use thiserror::Error;
+use tonic::{Code, Status};
+
+#[derive(Debug, Error)]
+pub enum Failure {
+    #[error(
+        "no controller answers ({tried}); start one with `weft-controller`, \
+         or say where it is with --controller URL or WEFT_CONTROLLER"
+    )]
+    NoController { tried: String },
+    #[error("{url} has not answered within {}; --timeout gives it longer", format_duration(*.timeout))]
+    Late { url: String, timeout: Duration },
+    #[error("the connection to {url} broke: {reason} (is a Weft controller listening there?)")]
+    Broken { url: String, reason: String },
+    #[error("{url} is not ready: {reason}")]
+    NotReady { url: String, reason: String },
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{url} failed: {reason}; its log says more")]
+    ControllerFailed { url: String, reason: String },
+    #[error("{url} does not know this request; is that controller older than this weft?")]
+    Unknown { url: String },
+    #[error(
+        "the controller ended the watch; resume it with --since {revision} --cluster {cluster}"
+    )]
+    WatchEnded { cluster: String, revision: u64 },
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// As with `weft lease list | head -1`: nobody wants to read on.
+    #[error("whoever read the output has gone")]
+    ReaderGone,
+}
+
+impl Failure {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoController { .. }
+            | Self::Late { .. }
+            | Self::Broken { .. }
+            | Self::NotReady { .. } => Exit::NotReady,
+            Self::BadRequest(_) | Self::Log(_) => Exit::BadUsage,
+            Self::Refused(_)
+            | Self::ControllerFailed { .. }
+            | Self::Unknown { .. }
+            | Self::WatchEnded { .. }
+            | Self::Runtime(_)
+            | Self::Output(_) => Exit::Failed,
+            Self::ReaderGone => Exit::Done,
+        }
+    }
+
+    /// What the controller at `url` answered instead of what was asked for.
+    pub fn answered(url: &str, status: &Status) -> Self {
+        let url = url.to_string();
+        let reason = if status.message().is_empty() {
+            status.code().description().to_string()
+        } else {
+            status.message().to_string()
+        };
+        // Only a status that was made on this side has a source.
+        if let Some(source) = status.source() {
+            let reason = root(source);
+            return Self::Broken { url, reason };
+        }
+        match status.code() {
+            Code::InvalidArgument | Code::OutOfRange => Self::BadRequest(reason),
+            Code::Unavailable | Code::DeadlineExceeded => Self::NotReady { url, reason },
+            Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::ResourceExhausted
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::Aborted
+            | Code::Cancelled => Self::Refused(reason),
+            Code::Unimplemented => Self::Unknown { url },
+            Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => {
+                Self::ControllerFailed { url, reason }
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::ReaderGone
+        } else {
+            Self::Output(error)
+        }
+    }
+}
+
+/// The innermost cause: the layers above it only repeat that there is one.
+pub fn root(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

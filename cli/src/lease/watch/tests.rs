@@ -1,0 +1,122 @@
+use super::*;
+
+fn lease(node: &str, underlay: &str) -> v1::Lease {
+    v1::Lease {
+        network: "default".into(),
+        node: node.into(),
+        underlay: underlay.into(),
+        ..Default::default()
+    }
+}
+
+fn gone(node: &str) -> v1::LeaseGone {
+    let (network, node) = ("default".into(), node.into());
+    v1::LeaseGone { network, node }
+}
+
+fn told(
+    followed: &mut Followed,
+    revision: u64,
+    snapshot: bool,
+    partial: bool,
+    leases: &[(&str, &str)],
+    gone_nodes: &[&str],
+) -> String {
+    let response = v1::WatchResponse {
+        cluster: "c".into(),
+        revision,
+        snapshot,
+        partial,
+        leases: leases
+            .iter()
+            .map(|(node, underlay)| lease(node, underlay))
+            .collect(),
+        gone: gone_nodes.iter().map(|node| gone(node)).collect(),
+    };
+    let events = followed.take(response);
+    assert!(
+        events
+            .iter()
+            .all(|event| event.watch_revision == revision && event.cluster == "c")
+    );
+    let short = |event: &Event| {
+        let mark = event.line().chars().next().unwrap();
+        let underlay = event.lease.underlay.as_deref().unwrap_or("?");
+        format!("{mark}{}@{underlay}", event.lease.node)
+    };
+    events.iter().map(short).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_snapshot_and_then_changes() {
+    let mut f = Followed::default();
+    assert_eq!(
+        told(&mut f, 5, true, false, &[("a", "1"), ("b", "2")], &[]),
+        "+a@1 +b@2"
+    );
+    assert_eq!(
+        told(&mut f, 6, false, false, &[("a", "3"), ("c", "4")], &["b"]),
+        "-b@2 ~a@3 +c@4"
+    );
+    assert_eq!(told(&mut f, 7, false, false, &[("a", "3")], &[]), "");
+    assert_eq!(f.revision, 7);
+}
+
+#[test]
+fn a_later_snapshot_tells_the_difference() {
+    let mut f = Followed::default();
+    told(
+        &mut f,
+        5,
+        true,
+        false,
+        &[("a", "1"), ("b", "2"), ("c", "3")],
+        &[],
+    );
+    assert_eq!(
+        told(
+            &mut f,
+            9,
+            true,
+            false,
+            &[("b", "2"), ("c", "9"), ("d", "4")],
+            &[]
+        ),
+        "-a@1 ~c@9 +d@4"
+    );
+}
+
+#[test]
+fn parts_are_one_revision() {
+    let mut f = Followed::default();
+    assert_eq!(told(&mut f, 5, true, true, &[("a", "1")], &[]), "");
+    assert_eq!(f.revision, 0);
+    assert_eq!(
+        told(&mut f, 5, true, false, &[("b", "2")], &[]),
+        "+a@1 +b@2"
+    );
+    assert_eq!(told(&mut f, 6, false, true, &[("c", "3")], &[]), "");
+    assert_eq!(told(&mut f, 6, false, false, &[], &["a"]), "-a@1 +c@3");
+}
+
+#[test]
+fn the_end_of_an_unseen_lease_is_told() {
+    let mut f = Followed::default();
+    assert_eq!(told(&mut f, 5, false, false, &[], &["a"]), "-a@?");
+}
+
+#[test]
+fn an_event_is_one_flat_object() {
+    let mut f = Followed::default();
+    let response = v1::WatchResponse {
+        cluster: "c".into(),
+        revision: 5,
+        leases: vec![lease("a", "1")],
+        ..Default::default()
+    };
+    let event = f.take(response).remove(0);
+    let text = serde_json::to_value(&event).unwrap().to_string();
+    let begin =
+        r#"{"event":"added","cluster":"c","watch_revision":5,"network":"default","node":"a","#;
+    assert!(text.starts_with(begin), "{text}");
+}

@@ -1,0 +1,79 @@
+//! `weft node`: the hosts that take part.
+
+use clap::Subcommand;
+use overlay::name::NodeName;
+use proto::v1;
+
+use crate::{
+    connect::Connection,
+    failure::Failure,
+    output::{self, Output},
+};
+
+use row::{AttachmentRow, NodeDetail};
+pub use row::{NodeRow, lag};
+
+mod row;
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List the nodes
+    #[command(after_help = "\
+Example:
+  weft node list -o json
+
+States: connected, disconnected, api (leases without an agent), idle (no lease).
+LAG is the age of the oldest change that the node's kernel does not hold yet.")]
+    List,
+    /// Show one node and its networks
+    #[command(after_help = "Example:\n  weft node show web-1")]
+    Show { name: NodeName },
+    /// Remove a node for good: its leases are released and its id stays out
+    #[command(after_help = "\
+Example:
+  weft node remove web-1
+
+To let the same machine in again, have its agent make a new id.")]
+    Remove { name: NodeName },
+}
+
+pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result<(), Failure> {
+    let mut nodes = connection.nodes();
+    match verb {
+        Verb::List => {
+            let request = v1::ListNodesRequest {};
+            let answer = connection.answer(nodes.list(request)).await?;
+            let rows: Vec<NodeRow> = answer.nodes.into_iter().map(Into::into).collect();
+            output.list(&rows, "no nodes; start `weft-agent` on a host")
+        }
+        Verb::Show { name } => {
+            let name = name.to_string();
+            let request = v1::GetNodeRequest { name };
+            let node = connection.answer(nodes.get(request)).await?;
+            let detail = NodeDetail::from(node);
+            output.print(&detail, || described(&detail, output.now_ms))
+        }
+        Verb::Remove { name } => {
+            let request = v1::RemoveNodeRequest {
+                name: name.to_string(),
+            };
+            let answer = connection.answer(nodes.remove(request)).await?;
+            let released = answer.released_leases;
+            output.done(&format!(
+                "node {name} is removed, {released} leases released"
+            ))
+        }
+    }
+}
+
+fn described(detail: &NodeDetail, now_ms: u64) -> String {
+    let mut text = output::described(&detail.node);
+    if !detail.attachments.is_empty() {
+        text.push('\n');
+        text.push_str(&output::table_of::<AttachmentRow>(
+            &detail.attachments,
+            now_ms,
+        ));
+    }
+    text
+}

@@ -1,0 +1,149 @@
+//! A node as it is listed and shown.
+
+use proto::v1;
+use serde::Serialize;
+
+use crate::{
+    clock,
+    output::{Row, joined, or_dash, some},
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeRow {
+    pub name: String,
+    pub id: Option<String>,
+    pub state: String,
+    pub ready: bool,
+    pub reason: Option<String>,
+    pub networks: Vec<String>,
+    pub subnets: Vec<String>,
+    /// The worst of its networks; null where nothing has been reported.
+    pub lag_ms: Option<u64>,
+    pub controller: Option<String>,
+    pub address: Option<String>,
+    pub agent_version: Option<String>,
+    pub joined_at: Option<String>,
+}
+
+/// A node with what it has in each network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeDetail {
+    #[serde(flatten)]
+    pub node: NodeRow,
+    pub attachments: Vec<AttachmentRow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttachmentRow {
+    pub network: String,
+    pub subnets: Vec<String>,
+    pub underlay: Option<String>,
+    pub mac: Option<String>,
+    /// What its kernel holds; null where the controller asked does not know.
+    pub applied_revision: Option<u64>,
+    pub feed_revision: u64,
+    pub lag_ms: Option<u64>,
+}
+
+impl From<v1::Node> for NodeRow {
+    fn from(node: v1::Node) -> Self {
+        let lags = node.networks.iter().filter_map(known_lag);
+        Self {
+            lag_ms: lags.max(),
+            networks: node.networks.iter().map(|n| n.network.clone()).collect(),
+            subnets: node.networks.into_iter().flat_map(|n| n.subnets).collect(),
+            name: node.name,
+            id: some(node.id),
+            state: node.state,
+            ready: node.ready,
+            reason: some(node.reason),
+            controller: some(node.controller),
+            address: some(node.address),
+            agent_version: some(node.agent_version),
+            joined_at: clock::utc_or_none(node.joined_at_ms),
+        }
+    }
+}
+
+impl From<v1::Node> for NodeDetail {
+    fn from(node: v1::Node) -> Self {
+        Self {
+            attachments: node.networks.iter().cloned().map(Into::into).collect(),
+            node: node.into(),
+        }
+    }
+}
+
+impl From<v1::NodeNetwork> for AttachmentRow {
+    fn from(network: v1::NodeNetwork) -> Self {
+        Self {
+            lag_ms: known_lag(&network),
+            network: network.network,
+            subnets: network.subnets,
+            underlay: some(network.underlay),
+            mac: some(network.mac),
+            applied_revision: Some(network.applied_revision).filter(|revision| *revision != 0),
+            feed_revision: network.feed_revision,
+        }
+    }
+}
+
+impl Row for NodeRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "NAME", "STATE", "READY", "NETWORKS", "SUBNETS", "ADDRESS", "LAG", "REASON",
+    ];
+
+    fn cells(&self, _now_ms: u64) -> Vec<String> {
+        // Only a connected agent has a say.
+        let ready = match (self.state.as_str(), self.ready) {
+            ("connected", true) => "yes",
+            ("connected", false) => "no",
+            _ => "-",
+        };
+        vec![
+            self.name.clone(),
+            self.state.clone(),
+            ready.into(),
+            joined(&self.networks),
+            joined(&self.subnets),
+            or_dash(self.address.as_ref()),
+            self.lag_ms.map_or("-".into(), lag),
+            or_dash(self.reason.as_ref()),
+        ]
+    }
+}
+
+impl Row for AttachmentRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "NETWORK", "SUBNETS", "UNDERLAY", "MAC", "APPLIED", "FEED", "LAG",
+    ];
+
+    fn cells(&self, _now_ms: u64) -> Vec<String> {
+        let applied = self.applied_revision;
+        vec![
+            self.network.clone(),
+            joined(&self.subnets),
+            or_dash(self.underlay.as_ref()),
+            or_dash(self.mac.as_ref()),
+            applied.map_or("-".into(), |revision| revision.to_string()),
+            self.feed_revision.to_string(),
+            self.lag_ms.map_or("-".into(), lag),
+        ]
+    }
+}
+
+/// Short lags to the millisecond, long ones as people say them.
+pub fn lag(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms}ms"),
+        1000..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
+        _ => clock::rough(ms),
+    }
+}
+
+fn known_lag(network: &v1::NodeNetwork) -> Option<u64> {
+    (network.applied_revision != 0).then_some(network.lag_ms)
+}
+
+#[cfg(test)]
+mod tests;

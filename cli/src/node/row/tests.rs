@@ -1,0 +1,67 @@
+use super::*;
+
+fn network(name: &str, applied_revision: u64, lag_ms: u64) -> v1::NodeNetwork {
+    v1::NodeNetwork {
+        network: name.into(),
+        subnets: vec![format!("{name}-subnet")],
+        applied_revision,
+        lag_ms,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_node_lags_as_its_slowest_network() {
+    let node = v1::Node {
+        name: "a".into(),
+        state: "connected".into(),
+        networks: vec![
+            network("x", 5, 20),
+            network("y", 6, 1_230),
+            network("z", 0, 9_999),
+        ],
+        ..Default::default()
+    };
+    let row = NodeRow::from(node.clone());
+    assert_eq!(row.lag_ms, Some(1_230));
+    assert_eq!(row.networks, ["x", "y", "z"]);
+    assert_eq!(
+        row.cells(0),
+        [
+            "a",
+            "connected",
+            "no",
+            "x,y,z",
+            "x-subnet,y-subnet,z-subnet",
+            "-",
+            "1.2s",
+            "-"
+        ]
+    );
+    let detail = NodeDetail::from(node);
+    assert_eq!(detail.attachments[2].applied_revision, None);
+    assert_eq!(detail.attachments[2].lag_ms, None);
+}
+
+#[test]
+fn readiness_of_the_absent_is_unknown() {
+    let node = v1::Node {
+        state: "disconnected".into(),
+        ..Default::default()
+    };
+    let row = NodeRow::from(node);
+    assert_eq!((row.cells(0)[2].as_str(), row.lag_ms), ("-", None));
+}
+
+#[test]
+fn lags() {
+    for (ms, text) in [
+        (0, "0ms"),
+        (999, "999ms"),
+        (1_000, "1.0s"),
+        (59_999, "59.9s"),
+        (61_000, "1m"),
+    ] {
+        assert_eq!(lag(ms), text);
+    }
+}

@@ -1,0 +1,146 @@
+//! What is listed or shown, as a table, JSON or YAML on standard output.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{clock, failure::Failure};
+
+pub mod table;
+pub mod yaml;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// Arrays of flat objects
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// Something that can be listed: its fields for programs, its cells for people.
+pub trait Row: Serialize {
+    const COLUMNS: &'static [&'static str];
+
+    fn cells(&self, now_ms: u64) -> Vec<String>;
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    pub format: Format,
+    pub now_ms: u64,
+}
+
+impl Output {
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            now_ms: clock::now_ms(),
+        }
+    }
+
+    /// A listing. With nothing in it a person is told so by `none`.
+    pub fn list<R: Row>(&self, rows: &[R], none: &str) -> Result<(), Failure> {
+        if self.format == Format::Table && rows.is_empty() {
+            eprintln!("{none}");
+            return Ok(());
+        }
+        self.print(&rows, || table_of(rows, self.now_ms))
+    }
+
+    /// One object: for a person, a line for each of its fields.
+    pub fn show<T: Serialize>(&self, shown: &T) -> Result<(), Failure> {
+        self.print(shown, || described(shown))
+    }
+
+    /// `value` for programs, or the text for people.
+    pub fn print<T: Serialize>(
+        &self,
+        shown: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        write(&match self.format {
+            Format::Table => text(),
+            Format::Json => format!("{:#}\n", value(shown)),
+            Format::Yaml => yaml::document(&value(shown)),
+        })
+    }
+
+    /// One of a row of objects that has no end: a line of JSON, or a YAML document.
+    pub fn event<T: Serialize>(
+        &self,
+        shown: &T,
+        line: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        write(&match self.format {
+            Format::Table => line() + "\n",
+            Format::Json => format!("{}\n", value(shown)),
+            Format::Yaml => format!("---\n{}", yaml::document(&value(shown))),
+        })
+    }
+
+    /// What was done, for a person. A program has the exit code.
+    pub fn done(&self, sentence: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => write(&format!("{sentence}\n")),
+            Format::Json | Format::Yaml => Ok(()),
+        }
+    }
+}
+
+/// The rows as a table with a header.
+pub fn table_of<R: Row>(rows: &[R], now_ms: u64) -> String {
+    let header = R::COLUMNS.iter().map(ToString::to_string).collect();
+    let rows = rows.iter().map(|row| row.cells(now_ms));
+    table::aligned(std::iter::once(header).chain(rows))
+}
+
+/// A line for each field of a flat object.
+pub fn described<T: Serialize>(shown: &T) -> String {
+    let object = value(shown);
+    let fields = object.as_object().into_iter().flatten();
+    table::aligned(fields.map(|(name, value)| vec![name.clone(), text(value)]))
+}
+
+/// Several values in one cell.
+pub fn joined(values: &[String]) -> String {
+    values.join(",")
+}
+
+/// A value that may be missing in one cell.
+pub fn or_dash(value: Option<&String>) -> String {
+    value.map_or("-".into(), Clone::clone)
+}
+
+/// A text of the API, in which nothing is empty.
+pub fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(_) => value.to_string(),
+    }
+}
+
+fn value<T: Serialize>(shown: &T) -> Value {
+    serde_json::to_value(shown).expect("a row is plain data with text keys")
+}
+
+fn write(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests;

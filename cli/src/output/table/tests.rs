@@ -1,0 +1,31 @@
+use super::*;
+
+fn lines(rows: &[&[&str]]) -> String {
+    aligned(
+        rows.iter()
+            .map(|row| row.iter().map(ToString::to_string).collect()),
+    )
+}
+
+#[test]
+fn columns_line_up_and_nothing_trails() {
+    assert_eq!(
+        lines(&[
+            &["NAME", "N", "WHY"],
+            &["a", "12345", "x"],
+            &["longer", "", "y z"]
+        ]),
+        "NAME     N       WHY\na        12345   x\nlonger   -       y z\n"
+    );
+    assert_eq!(lines(&[]), "");
+}
+
+#[test]
+fn width_is_counted_in_characters() {
+    assert_eq!(lines(&[&["äöü", "x"], &["abc", "y"]]), "äöü   x\nabc   y\n");
+}
+
+#[test]
+fn a_cell_cannot_break_the_table() {
+    assert_eq!(lines(&[&["a\nb\u{1b}[31m", "c"]]), "a b [31m   c\n");
+}

@@ -1,0 +1,91 @@
+//! `weft subnet`: subnets promised to a node, whether or not it exists yet.
+
+use clap::{Args, Subcommand};
+use overlay::{
+    name::{NetworkName, NodeName},
+    subnet::Subnet,
+};
+use proto::v1;
+use serde::Serialize;
+
+use crate::{connect::Connection, failure::Failure, output::Output};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Promise a subnet to a node
+    #[command(after_help = "\
+Example:
+  weft subnet reserve --node db-1 --subnet 10.32.7.0/24
+
+The subnet must have the network's subnet length. A node that already leases
+another subnet gets this one with its next lease.")]
+    Reserve(Reserve),
+    /// Take the promise back; a lease that came of it stays
+    #[command(after_help = "Example:\n  weft subnet unreserve --node db-1")]
+    Unreserve {
+        #[command(flatten)]
+        whose: Whose,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Reserve {
+    #[command(flatten)]
+    whose: Whose,
+    /// The subnet, at most one of each family
+    #[arg(
+        long = "subnet",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        required = true
+    )]
+    subnets: Vec<Subnet>,
+}
+
+#[derive(Debug, Args)]
+pub struct Whose {
+    #[arg(long)]
+    node: NodeName,
+    #[arg(long, default_value = "default")]
+    network: NetworkName,
+}
+
+#[derive(Debug, Serialize)]
+struct ReservationRow {
+    network: String,
+    node: String,
+    subnets: Vec<String>,
+    revision: u64,
+}
+
+pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result<(), Failure> {
+    let mut leases = connection.leases();
+    match verb {
+        Verb::Reserve(Reserve { whose, subnets }) => {
+            let request = v1::ReserveRequest {
+                network: whose.network.to_string(),
+                node: whose.node.to_string(),
+                subnets: subnets.iter().map(ToString::to_string).collect(),
+            };
+            let reservation = connection.answer(leases.reserve(request)).await?;
+            output.show(&ReservationRow {
+                network: reservation.network,
+                node: reservation.node,
+                subnets: reservation.subnets,
+                revision: reservation.revision,
+            })
+        }
+        Verb::Unreserve {
+            whose: Whose { node, network },
+        } => {
+            let request = v1::UnreserveRequest {
+                network: network.to_string(),
+                node: node.to_string(),
+            };
+            connection.answer(leases.unreserve(request)).await?;
+            output.done(&format!(
+                "nothing is reserved for {node} in {network} any more"
+            ))
+        }
+    }
+}
