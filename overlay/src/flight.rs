@@ -67,3 +67,6 @@ impl Flight {
         self.touched.get(key).is_some_and(|touch| touch.written)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,6 @@ fn parse(text: &str) -> Option<Key> {
     };
     Some(key)
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,6 @@ macro_rules! text {
 
 text!(NetworkName);
 text!(NodeName);
+
+#[cfg(test)]
+mod tests;

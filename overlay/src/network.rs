@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     name::NetworkName,
-    record::V1,
+    record::{self, V1},
     subnet::{Family, Subnet},
 };
 
@@ -113,7 +113,9 @@ pub struct Network {
     pub name: NetworkName,
     pub vni: Vni,
     pub port: u16,
+    #[serde(default, deserialize_with = "record::v4")]
     pub pool4: Option<Subnet>,
+    #[serde(default, deserialize_with = "record::v6")]
     pub pool6: Option<Subnet>,
     pub len4: u8,
     pub len6: u8,

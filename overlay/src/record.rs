@@ -63,7 +63,9 @@ pub struct Lease {
     pub node_id: NodeId,
     pub life: Life,
     pub kind: LeaseKind,
+    #[serde(default, deserialize_with = "v4")]
     pub v4: Option<Subnet>,
+    #[serde(default, deserialize_with = "v6")]
     pub v6: Option<Subnet>,
     pub underlay: Option<IpAddr>,
     pub mac: Option<Mac>,
@@ -111,7 +113,9 @@ pub struct Free {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     pub v: V1,
+    #[serde(default, deserialize_with = "v4")]
     pub v4: Option<Subnet>,
+    #[serde(default, deserialize_with = "v6")]
     pub v6: Option<Subnet>,
 }
 
@@ -169,6 +173,27 @@ pub fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, RecordError> {
     serde_json::from_slice(value).map_err(|error| RecordError(error.to_string()))
 }
 
+pub(crate) fn v4<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Subnet>, D::Error> {
+    of_family(Family::V4, deserializer)
+}
+
+pub(crate) fn v6<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Subnet>, D::Error> {
+    of_family(Family::V6, deserializer)
+}
+
+/// A subnet of the family that its field is named after, or none.
+fn of_family<'de, D: Deserializer<'de>>(
+    family: Family,
+    deserializer: D,
+) -> Result<Option<Subnet>, D::Error> {
+    match Option::<Subnet>::deserialize(deserializer)? {
+        Some(subnet) if subnet.family() != family => Err(serde::de::Error::custom(format!(
+            "{subnet} is not {family}"
+        ))),
+        subnet => Ok(subnet),
+    }
+}
+
 impl Serialize for V1 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(1)
@@ -200,7 +225,7 @@ impl FromStr for Mac {
         for byte in &mut bytes {
             let part = parts
                 .next()
-                .filter(|part| part.len() == 2)
+                .filter(|part| part.len() == 2 && part.bytes().all(|c| c.is_ascii_hexdigit()))
                 .ok_or_else(error)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| error())?;
         }
@@ -240,3 +265,6 @@ impl fmt::Debug for Mac {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests;

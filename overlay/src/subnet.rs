@@ -68,7 +68,10 @@ impl Subnet {
     /// The block of length `len` whose number among all blocks of that length is `number`.
     pub fn numbered(family: Family, len: u8, number: u128) -> Option<Self> {
         let shift = u32::from(family.bits().checked_sub(len)?);
-        let bits = if shift == 128 { 0 } else { number << shift };
+        let bits = number.unbounded_shl(shift);
+        if bits.unbounded_shr(shift) != number {
+            return None;
+        }
         let address = match family {
             Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits).ok()?)),
             Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
@@ -82,13 +85,12 @@ impl Subnet {
         self.bits().checked_shr(shift).unwrap_or(0)
     }
 
-    /// The numbers of the blocks of length `len` inside this one; none if `len` is shorter.
+    /// The numbers of the blocks of length `len` inside this one; none if `len` is
+    /// shorter, or longer than an address.
     pub fn numbers(self, len: u8) -> Option<RangeInclusive<u128>> {
         let more = u32::from(len.checked_sub(self.length())?);
-        let first = self
-            .bits()
-            .checked_shr(u32::from(self.family().bits() - len))
-            .unwrap_or(0);
+        let shift = u32::from(self.family().bits().checked_sub(len)?);
+        let first = self.bits().unbounded_shr(shift);
         let count_less_one = 1u128.checked_shl(more).map_or(u128::MAX, |count| count - 1);
         Some(first..=first + count_less_one)
     }
@@ -153,6 +155,10 @@ impl FromStr for Subnet {
         let syntax = || SubnetError::Syntax(text.into());
         let (address, len) = text.split_once('/').ok_or_else(syntax)?;
         let address = address.parse().map_err(|_| syntax())?;
+        // `parse` would take a sign.
+        if !len.bytes().all(|c| c.is_ascii_digit()) {
+            return Err(syntax());
+        }
         Self::new(address, len.parse().map_err(|_| syntax())?)
     }
 }
@@ -182,3 +188,6 @@ impl fmt::Debug for Subnet {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests;
