@@ -164,8 +164,11 @@ impl Network {
     /// The same network with wider pools. Every lease stays what it is.
     pub fn grown(&self, pools: &[Subnet]) -> Result<Self, NetworkError> {
         let mut grown = self.clone();
-        for &pool in pools {
+        for (at, &pool) in pools.iter().enumerate() {
             let family = pool.family();
+            if pools[..at].iter().any(|pool| pool.family() == family) {
+                return Err(second_pool(family));
+            }
             let today = match self.pool(family) {
                 Some(today) => today,
                 None => {
@@ -259,8 +262,7 @@ impl NetworkSpec {
         };
         for &pool in &self.pools {
             if network.pool(pool.family()).is_some() {
-                let problem = format!("more than one {} pool", pool.family());
-                return Err(NetworkError::new("pools", problem));
+                return Err(second_pool(pool.family()));
             }
             network.set_pool(pool);
         }
@@ -274,6 +276,10 @@ impl NetworkSpec {
         check_overlap(&network, others)?;
         Ok(network)
     }
+}
+
+fn second_pool(family: Family) -> NetworkError {
+    NetworkError::new("pools", format!("more than one {family} pool"))
 }
 
 /// Do this network's pools touch another's?
@@ -343,15 +349,16 @@ fn check_pools(network: &Network) -> Result<(), NetworkError> {
     Ok(())
 }
 
-/// Not "this host", loopback, link-local or multicast.
+/// Not "this host", loopback, link-local, multicast or IPv4 in disguise.
 fn usable(pool: Subnet) -> bool {
-    const RESERVED: [&str; 8] = [
+    const RESERVED: [&str; 9] = [
         "0.0.0.0/8",
         "127.0.0.0/8",
         "169.254.0.0/16",
         "224.0.0.0/3",
         "::/128",
         "::1/128",
+        "::ffff:0:0/96",
         "fe80::/10",
         "ff00::/8",
     ];
