@@ -52,10 +52,10 @@ Examples:
   weft lease list --node web-1 -o json")]
     List {
         /// Only of this network
-        #[arg(long)]
+        #[arg(long, value_name = "NAME")]
         network: Option<NetworkName>,
         /// Only of this node
-        #[arg(long)]
+        #[arg(long, value_name = "NAME")]
         node: Option<NodeName>,
     },
     /// Show the lease of a node
@@ -78,9 +78,11 @@ and `watch_revision` are what --cluster and --since continue after.")]
 
 #[derive(Debug, Args)]
 pub struct Whose {
-    #[arg(long)]
+    /// The name of the node
+    #[arg(long, value_name = "NAME")]
     node: NodeName,
-    #[arg(long, default_value = "default")]
+    /// In which network
+    #[arg(long, value_name = "NAME", default_value = "default")]
     network: NetworkName,
 }
 

@@ -6,7 +6,11 @@ use clap::{Args, Subcommand, ValueEnum, value_parser};
 use overlay::{name::NetworkName, subnet::Subnet};
 use proto::v1;
 
-use crate::{connect::Connection, failure::Failure, output::Output};
+use crate::{
+    connect::Connection,
+    failure::Failure,
+    output::{Output, counted},
+};
 
 pub use row::NetworkRow;
 
@@ -152,10 +156,8 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
                 force,
             };
             let answer = connection.answer(networks.delete(request)).await?;
-            let released = answer.released_leases;
-            output.done(&format!(
-                "network {name} is deleted, {released} leases released"
-            ))
+            let released = counted(answer.released_leases, "lease");
+            output.done(&format!("network {name} is deleted, {released} released"))
         }
     }
 }
@@ -183,11 +185,16 @@ impl Create {
                 Switch::On => true,
                 Switch::Off => false,
             }),
-            lapse_seconds: self.lapse.map(|lapse| lapse.as_secs()),
+            lapse_seconds: self.lapse.map(whole_seconds),
         }
     }
 }
 
 fn texts(subnets: &[Subnet]) -> Vec<String> {
     subnets.iter().map(ToString::to_string).collect()
+}
+
+/// Rounded up: to the API no time at all is something else than little.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() != 0)
 }

@@ -58,10 +58,8 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
                 name: name.to_string(),
             };
             let answer = connection.answer(nodes.remove(request)).await?;
-            let released = answer.released_leases;
-            output.done(&format!(
-                "node {name} is removed, {released} leases released"
-            ))
+            let released = output::counted(answer.released_leases, "lease");
+            output.done(&format!("node {name} is removed, {released} released"))
         }
     }
 }

@@ -13,11 +13,8 @@ pub mod yaml;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
     Table,
-    /// Arrays of flat objects
     Json,
-    /// The same as YAML
     Yaml,
 }
 
@@ -103,6 +100,12 @@ pub fn described<T: Serialize>(shown: &T) -> String {
     let object = value(shown);
     let fields = object.as_object().into_iter().flatten();
     table::aligned(fields.map(|(name, value)| vec![name.clone(), text(value)]))
+}
+
+/// `1 lease`, `2 leases`.
+pub fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// Several values in one cell.

@@ -77,9 +77,9 @@ async fn wait(reach: &Reach, patience: Duration) -> Result<(String, v1::Status),
             Ok((_, status)) => !status.ready,
             Err(failure) => failure.exit() == Exit::NotReady,
         };
-        if !may_come || Instant::now() + AGAIN >= end {
+        if !may_come || left.is_zero() {
             return seen;
         }
-        sleep(AGAIN).await;
+        sleep(AGAIN.min(end.saturating_duration_since(Instant::now()))).await;
     }
 }

@@ -17,10 +17,9 @@ pub enum Verb {
 Example:
   weft subnet reserve --node db-1 --subnet 10.32.7.0/24
 
-The subnet must have the network's subnet length. A node that already leases
-another subnet gets this one with its next lease.")]
+The subnet must have the network's subnet length. The node need not exist yet.")]
     Reserve(Reserve),
-    /// Take the promise back; a lease that came of it stays
+    /// Take the promise back
     #[command(after_help = "Example:\n  weft subnet unreserve --node db-1")]
     Unreserve {
         #[command(flatten)]
@@ -44,9 +43,11 @@ pub struct Reserve {
 
 #[derive(Debug, Args)]
 pub struct Whose {
-    #[arg(long)]
+    /// The name of the node
+    #[arg(long, value_name = "NAME")]
     node: NodeName,
-    #[arg(long, default_value = "default")]
+    /// In which network
+    #[arg(long, value_name = "NAME", default_value = "default")]
     network: NetworkName,
 }
 

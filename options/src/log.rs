@@ -26,16 +26,15 @@ pub struct Common {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people
     Text,
-    /// One object a line
     Json,
 }
 
 #[derive(Debug, Error)]
 pub enum LogError {
-    #[error("{FILTER_VARIABLE} holds no log filter (such as `info` or `info,controller=debug`)")]
-    Filter(#[source] tracing_subscriber::filter::FromEnvError),
+    // The causes say the same again, so there is only the text.
+    #[error("{FILTER_VARIABLE} must be such as `info` or `info,controller=debug`: {0}")]
+    Filter(String),
     #[error("the log is set up already")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
@@ -47,7 +46,7 @@ impl Common {
             .with_env_var(FILTER_VARIABLE)
             .with_default_directive(LevelFilter::INFO.into())
             .from_env()
-            .map_err(LogError::Filter)?;
+            .map_err(|error| LogError::Filter(error.to_string()))?;
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(io::stderr);

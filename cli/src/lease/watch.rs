@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct Watch {
     /// Only of this network
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     network: Option<NetworkName>,
     /// Continue after this revision
     #[arg(long, value_name = "REVISION", requires = "cluster")]

@@ -9,7 +9,7 @@ use crate::{
     clock,
     network::NetworkRow,
     node::{NodeRow, lag},
-    output::{Row, or_dash, some, table, table_of},
+    output::{Row, counted, or_dash, some, table, table_of},
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -107,7 +107,7 @@ impl Report {
 
     /// `200 (198 connected, 2 disconnected), 120 sessions here`
     fn nodes_in_words(&self) -> String {
-        let sessions = format!("{} sessions on this controller", self.sessions);
+        let sessions = counted(self.sessions, "session") + " on this controller";
         let total: u64 = self.nodes.values().sum();
         if total == 0 {
             return format!("none, {sessions}");
