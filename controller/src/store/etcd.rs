@@ -31,7 +31,8 @@ pub use connection::ConnectError;
 /// etcd's default `--max-txn-ops`; see `overlay::flight` and [`super::group_fits`].
 const GROUP_BUDGET: usize = 128;
 
-/// Measured: more than this many under way gain nothing, one at a time halves it.
+/// Measured beside etcd: one at a time loses a quarter, and more than two gain nothing;
+/// the rest is for the way to an etcd elsewhere.
 const GROUPS_IN_FLIGHT: usize = 4;
 
 /// How many records one answer of a load holds.

@@ -9,6 +9,7 @@ mod etcd_faults;
 mod etcd_secure;
 mod ground;
 mod load;
+mod same;
 mod speed;
 mod ttl;
 mod watch;
@@ -37,12 +38,12 @@ macro_rules! on_both {
 
 on_both! {
     commit:
-        probe
         created_once
         a_stale_revision_changes_nothing
         a_conflict_fails_only_its_own
         a_group_is_judged_against_the_state_before_it
         a_key_put_twice_refuses_the_group
+        a_key_put_and_deleted
         over_the_budget_is_refused
         nothing_changed_is_no_revision
         a_batch_is_a_transaction_whole

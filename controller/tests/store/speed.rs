@@ -4,8 +4,10 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
+use controller::store::{Store, embedded::Embedded};
 use futures_util::{StreamExt, stream};
 use overlay::txn::Transaction;
+use tempfile::TempDir;
 
 use crate::ground::{Ground, key};
 
@@ -47,6 +49,26 @@ async fn measure(ground: Ground, size: usize, in_flight: usize) -> Result<()> {
     let store = ground.store().describe();
     let kind = store.split(' ').next().unwrap_or_default();
     println!("{kind}: groups of {size}, {in_flight} in flight: {rate:.0} transactions/s");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn opening() -> Result<()> {
+    let directory = TempDir::new()?;
+    let path = directory.path().join("store.redb");
+    let store = Embedded::open(&path)?;
+    for group in (0..25_000).map(lease).collect::<Vec<_>>().chunks(1000) {
+        store.commit(group.to_vec()).await?;
+    }
+    drop(store);
+    let size = std::fs::metadata(&path)?.len() >> 20;
+    let start = Instant::now();
+    let store = Embedded::open(&path)?;
+    let opened = start.elapsed();
+    let count = store.load().await?.entries.len();
+    let loaded = start.elapsed() - opened;
+    println!("{count} records, {size} MiB: opened in {opened:?}, loaded in {loaded:?}");
     Ok(())
 }
 

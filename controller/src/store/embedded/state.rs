@@ -52,13 +52,18 @@ pub fn prepare(group: Vec<Transaction>, budget: usize) -> Result<Vec<Request>, S
     let requests: Vec<Request> = group.into_iter().map(Request::from).collect();
     let mut put = HashSet::new();
     let mut deleted = HashSet::new();
-    for write in requests.iter().flat_map(|request| &request.writes) {
-        let again = match write.value {
-            Some(_) => !put.insert(&write.key) || deleted.contains(&write.key),
-            None => !deleted.insert(&write.key) && put.contains(&write.key),
-        };
-        if again {
-            return Err(format!("it writes {} twice", write.key));
+    for request in &requests {
+        let (puts, deletes): (Vec<_>, Vec<_>) = request
+            .writes
+            .iter()
+            .partition(|write| write.value.is_some());
+        deleted.extend(deletes.iter().map(|write| &write.key));
+        // A delete after the put, in a later request, is the one mixture etcd takes.
+        if let Some(twice) = puts
+            .iter()
+            .find(|write| deleted.contains(&write.key) || !put.insert(&write.key))
+        {
+            return Err(format!("it writes {} twice", twice.key));
         }
     }
     Ok(requests)

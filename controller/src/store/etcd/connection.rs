@@ -212,7 +212,7 @@ impl fmt::Debug for Connection {
 
 /// With a scheme, and with the one that goes with the certificates.
 fn url(endpoint: &str, tls: bool) -> Result<String, ConnectError> {
-    let endpoint = endpoint.trim().trim_end_matches('/').to_owned();
+    let endpoint = endpoint.trim().to_owned();
     let full = match (endpoint.contains("://"), tls) {
         (true, _) => endpoint.clone(),
         (false, true) => format!("https://{endpoint}"),
