@@ -20,11 +20,12 @@ pub use refusal::Refusal;
 use crate::{
     flight::Flight,
     id::ControllerId,
+    key::Key,
     name::NetworkName,
     network::{Network, NetworkState},
     registry::{Registry, Space, Stored},
     time::WallMs,
-    txn::Transaction,
+    txn::{Op, Transaction},
 };
 
 /// What a decision may look at.
@@ -52,7 +53,9 @@ impl<'a> View<'a> {
     /// The last step of every decision: nothing is built on a record that cannot be read.
     fn decided<T>(&self, txn: Transaction, answer: T) -> Result<Decision<T>, Refusal> {
         let compared = txn.compares.iter().map(|compare| &compare.key);
-        let written = txn.ops.iter().map(|op| op.key());
+        // What a free record says is its place in the queue, and that is being replaced.
+        let replaceable = |key: &&Key| matches!(key, Key::Free(..));
+        let written = txn.ops.iter().map(Op::key).filter(|key| !replaceable(key));
         match compared
             .chain(written)
             .find(|key| self.registry.is_set_aside(key))
@@ -67,7 +70,7 @@ impl<'a> View<'a> {
         if let Some((space, network)) = space.and_then(|space| Some((space, space.network()?))) {
             return Ok((space, network));
         }
-        let key = crate::key::Key::Network(name.clone());
+        let key = Key::Network(name.clone());
         if self.registry.is_set_aside(&key) {
             return Err(Refusal::Unreadable { key });
         }

@@ -22,3 +22,6 @@ pub mod registry;
 pub mod subnet;
 pub mod time;
 pub mod txn;
+
+#[cfg(test)]
+mod fleet;

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Decision, Refusal, View, node::admit};
+use super::{Decision, Refusal, View, decay::SKEW_BOUND, node::admit};
 use crate::{
     id::{Life, NodeId},
     key::Key,
@@ -11,6 +11,7 @@ use crate::{
     record::{self, Claim, Free, Lease, LeaseKind, Mac, Underlay, V1},
     registry::{Space, Stored},
     subnet::{Family, Subnet},
+    time::WallMs,
     txn::Transaction,
 };
 
@@ -203,6 +204,12 @@ pub(super) fn put_free(
     txn.put(Key::Free(network.clone(), subnet), record::encode(&free));
 }
 
+/// Takes a subnet out of the queue, also where none is seen there: since this view,
+/// somebody may have leased it and given it back.
+pub(super) fn drop_free(txn: &mut Transaction, network: &NetworkName, subnet: Subnet) {
+    txn.delete(Key::Free(network.clone(), subnet));
+}
+
 fn drop_underlay(
     txn: &mut Transaction,
     space: &Space,
@@ -336,6 +343,7 @@ impl Grant<'_> {
             None => {
                 txn.expect_absent(key);
                 self.put_claim(txn, subnet, true);
+                drop_free(txn, self.network, subnet);
                 Ok(subnet)
             }
         }
@@ -360,9 +368,7 @@ impl Grant<'_> {
         };
         txn.expect_absent(claim(subnet));
         self.put_claim(txn, subnet, false);
-        if space.returned().contains_key(&subnet) {
-            txn.delete(Key::Free(self.network.clone(), subnet));
-        }
+        drop_free(txn, self.network, subnet);
         Ok(subnet)
     }
 
@@ -399,7 +405,8 @@ impl Grant<'_> {
     }
 
     /// One underlay address, one node. An address whose holder has lapsed may be
-    /// taken over; the holder's lease is rewritten without it.
+    /// taken over; the holder's lease is rewritten without it. A clock that is ahead
+    /// takes nothing early.
     fn claim_underlay(
         &self,
         view: &View<'_>,
@@ -450,7 +457,9 @@ impl Grant<'_> {
             return Ok(());
         };
         let session = view.registry.sessions().contains_key(holder);
-        if session || !held.value.lapsed(view.now) {
+        let expired = |at: WallMs| view.now >= at.after(SKEW_BOUND);
+        let over = held.value.gone_at.is_some() || held.value.expires_at.is_some_and(expired);
+        if session || !over {
             return Err(Refusal::UnderlayTaken {
                 network: self.network.clone(),
                 address,

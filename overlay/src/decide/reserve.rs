@@ -1,6 +1,9 @@
 //! Reservations: subnets promised to a node name, whether or not the node exists yet.
 
-use super::{Decision, Refusal, View, lease::put_free};
+use super::{
+    Decision, Refusal, View,
+    lease::{drop_free, put_free},
+};
 use crate::{
     key::Key,
     name::{NetworkName, NodeName},
@@ -113,9 +116,7 @@ fn promise(
             }
         }
     };
-    if space.returned().contains_key(&subnet) {
-        txn.delete(Key::Free(network.clone(), subnet));
-    }
+    drop_free(txn, network, subnet);
     txn.put(key, record::encode(&claim));
     Ok(())
 }
