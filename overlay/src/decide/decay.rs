@@ -86,7 +86,7 @@ pub fn due(
     let mut due = Vec::new();
     for (name, space) in view.registry.spaces() {
         for (node, lease) in space.leases() {
-            if orphaned(view.registry, space, lease) {
+            if orphaned(view.registry, space, node, lease) {
                 due.push(Due::End(name.clone(), node.clone()));
             } else if view.registry.sessions().contains_key(node) {
                 continue;
@@ -123,7 +123,7 @@ pub fn due_of_node(registry: &Registry, node: &NodeName) -> Vec<Due> {
     let orphaned = |(name, lease): &(&NetworkName, &Stored<Lease>)| {
         registry
             .space(name)
-            .is_some_and(|space| orphaned(registry, space, lease))
+            .is_some_and(|space| orphaned(registry, space, node, lease))
     };
     registry
         .leases_of(node)
@@ -214,7 +214,7 @@ fn end_orphan(
 ) -> Result<Decision<()>, Refusal> {
     let space = view.registry.space(network).ok_or(Refusal::NothingToDo)?;
     let lease = space.leases().get(node).ok_or(Refusal::NothingToDo)?;
-    if !orphaned(view.registry, space, lease) {
+    if !orphaned(view.registry, space, node, lease) {
         return Err(Refusal::NothingToDo);
     }
     let mut txn = Transaction::default();
@@ -292,8 +292,12 @@ fn last_things(name: &NetworkName, space: &Space) -> Vec<Due> {
     due
 }
 
-fn orphaned(registry: &Registry, space: &Space, lease: &Stored<Lease>) -> bool {
-    registry.removed().contains_key(&lease.value.node_id) || is_deleting(space)
+fn orphaned(registry: &Registry, space: &Space, node: &NodeName, lease: &Stored<Lease>) -> bool {
+    let id = lease.value.node_id;
+    // A machine that changed its name is two nodes; the removal of one is not the other's.
+    let present = registry.nodes().get(node);
+    let joined = present.is_some_and(|node| node.value.id == id);
+    (registry.removed().contains_key(&id) && !joined) || is_deleting(space)
 }
 
 fn is_deleting(space: &Space) -> bool {
