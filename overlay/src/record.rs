@@ -25,6 +25,10 @@ impl RecordError {
     pub fn other_subject(subject: &impl fmt::Display) -> Self {
         Self(format!("is about {subject}"))
     }
+
+    pub fn bad_length(family: Family, len: u8) -> Self {
+        Self(format!("its {family} pool has no subnets of length /{len}"))
+    }
 }
 
 /// Counts the changes to the set of networks.

@@ -22,6 +22,7 @@ pub fn create(view: &View<'_>, spec: &NetworkSpec) -> Result<Decision<Network>, 
             network: spec.name.clone(),
         });
     }
+    all_readable(view)?;
     let network = spec.network(networks(view))?;
     let mut txn = Transaction::default();
     next_generation(view, &mut txn);
@@ -52,6 +53,7 @@ pub fn grow(
         });
     }
     let grown = network.value.grown(pools)?;
+    all_readable(view)?;
     check_overlap(&grown, networks(view))?;
     let (txn, grown) = rewrite(view, name, network.revision, grown);
     view.decided(txn, grown)
@@ -100,9 +102,22 @@ pub(super) fn next_generation(view: &View<'_>, txn: &mut Transaction) {
     txn.expect(Key::Networks, present.map_or(0, |present| present.revision));
     let next = Networks {
         v: V1,
-        generation: present.map_or(1, |present| present.value.generation + 1),
+        generation: present.map_or(1, |present| present.value.generation.saturating_add(1)),
     };
     txn.put(Key::Networks, record::encode(&next));
+}
+
+/// Nobody knows the pools and the number of a network that cannot be read.
+fn all_readable(view: &View<'_>) -> Result<(), Refusal> {
+    let mut keys = view
+        .registry
+        .set_aside()
+        .values()
+        .filter_map(|aside| aside.key.as_ref());
+    match keys.find(|key| matches!(key, Key::Network(_))) {
+        Some(key) => Err(Refusal::Unreadable { key: key.clone() }),
+        None => Ok(()),
+    }
 }
 
 fn networks<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Network> + Clone {
