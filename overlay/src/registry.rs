@@ -284,11 +284,12 @@ impl Registry {
             | Key::Free(ref network, _)
             | Key::Reservation(ref network, _)
             | Key::Underlay(ref network, _) => {
-                if let Some(space) = known.spaces.get(network) {
-                    self.spaces
-                        .entry(network.clone())
-                        .or_default()
-                        .keep(&key, space);
+                if let Some(known) = known.spaces.get(network) {
+                    let space = self.spaces.entry(network.clone()).or_default();
+                    space.keep(&key, known);
+                    if space.is_empty() {
+                        self.spaces.remove(network);
+                    }
                 }
             }
         }

@@ -219,6 +219,13 @@ impl Space {
         {
             return Err(RecordError::other_subject(&network.name));
         }
+        if let Some(network) = &network
+            && let Some(family) = network
+                .families()
+                .find(|family| numbers(network, *family).is_none())
+        {
+            return Err(RecordError::bad_length(family, network.len(family)));
+        }
         self.network = network.map(|value| Stored { revision, value });
         self.recount();
         Ok(())
@@ -227,8 +234,7 @@ impl Space {
     /// The numbers of the pool's subnets, and their length.
     fn range(&self, family: Family) -> Option<(RangeInclusive<u128>, u8)> {
         let network = &self.network.as_ref()?.value;
-        let len = network.len(family);
-        Some((network.pool(family)?.numbers(len)?, len))
+        Some((numbers(network, family)?, network.len(family)))
     }
 
     fn allocation(&self, family: Family) -> &Allocation {
@@ -264,4 +270,8 @@ impl Space {
         };
         allocation.set(subnet.number(), claimed, freed);
     }
+}
+
+fn numbers(network: &Network, family: Family) -> Option<RangeInclusive<u128>> {
+    network.pool(family)?.numbers(network.len(family))
 }
