@@ -98,7 +98,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn head(&self) -> Result<Revision, StoreError>;
 
     /// Judges and applies a group of independent transactions (see `overlay::flight`)
-    /// that fits the budget.
+    /// that fits the budget. All are judged against the state before the group, and
+    /// those that hold are one revision and one batch. A group that is refused may do
+    /// when it is split.
     async fn commit(&self, group: Vec<Transaction>) -> Result<Committed, StoreError>;
 
     /// Everything that happens after `revision`. Dropping the receiver ends it.

@@ -142,6 +142,9 @@ impl Etcd {
     }
 
     fn start_with(tls: Option<ServerTls>) -> Result<Self> {
+        // Started through setpriv, its absence would only show in the log.
+        let version = Command::new("etcd").arg("--version").output();
+        version.map_err(|error| missing("etcd", error))?;
         let mut etcd = Self::prepare(tls)?;
         etcd.run()?;
         Ok(etcd)
@@ -267,10 +270,6 @@ fn keep(command: Command) -> Result<Child> {
     let (reply, child) = mpsc::channel();
     KEEPER.send((command, reply)).context("start etcd")?;
     let child = child.recv().context("start etcd")?;
-    // setpriv is everywhere; that etcd itself is missing shows in the log.
-    if Command::new("etcd").arg("--version").output().is_err() {
-        bail!("etcd is not installed: run `make setup`");
-    }
     child.map_err(|error| missing("setpriv", error))
 }
 

@@ -170,6 +170,12 @@ impl Store for Etcd {
             let mut next = last.key().to_vec();
             next.push(0);
             page = self.page(next, revision).await?;
+            if page.header().map(ResponseHeader::cluster_id) != Some(header.cluster_id()) {
+                return Err(StoreError::Unavailable {
+                    what: "a load",
+                    reason: "its pages came from different clusters".to_owned(),
+                });
+            }
         }
         self.cluster.store(header.cluster_id(), Ordering::Relaxed);
         Ok(Loaded {

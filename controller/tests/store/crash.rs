@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -109,7 +109,9 @@ async fn child_opens() -> Result<()> {
     println!("\nopening");
     std::io::stdout().flush()?;
     let _store = Embedded::open(path)?;
-    std::future::pending().await
+    // Until it is killed, or whoever should do it is gone.
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +169,8 @@ fn child(test: &str, path: &Path) -> Command {
     let program = env::current_exe().expect("this program has a path");
     let mut command = Command::new(program);
     command.args(["--ignored", "--exact", "--nocapture", test]);
-    command.env(PLACE, path).stdout(Stdio::piped());
+    command.env(PLACE, path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 

@@ -112,9 +112,10 @@ impl Round {
         }
     }
 
-    pub fn write(&self, file: &File, state: &State) -> Result<(), redb::Error> {
+    /// Whether there was anything to write.
+    pub fn write(&self, file: &File, state: &State) -> Result<bool, redb::Error> {
         if self.batches.is_empty() && self.granted.is_empty() && self.ended.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut records = BTreeMap::new();
         for (key, value) in self.batches.iter().flat_map(|batch| &batch.changes) {
@@ -127,7 +128,8 @@ impl Round {
             records,
             granted: &self.granted,
             ended: &self.ended,
-        })
+        })?;
+        Ok(true)
     }
 
     /// It is on disk: shows it to the watches, then answers.

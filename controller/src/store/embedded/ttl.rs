@@ -9,7 +9,7 @@ use overlay::txn::TtlId;
 
 use crate::store::KeptAlive;
 
-/// The same bound as etcd's, about 285 years, would overflow the clock.
+/// Longer than anybody means, and short enough to be added to any clock.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[derive(Debug, Default)]

@@ -50,6 +50,8 @@ struct Queued {
 struct Owner {
     path: PathBuf,
     open: Result<Open, Broken>,
+    /// Since something was last written; told once when it begins and when it ends.
+    failures: u64,
 }
 
 struct Open {
@@ -69,6 +71,7 @@ impl Writer {
         let owner = Owner {
             path,
             open: Ok(Open::new(file, contents)),
+            failures: 0,
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -133,18 +136,27 @@ impl Owner {
             Some(commands.try_recv().ok()?.command)
         }));
         match &mut self.open {
-            Ok(open) => {
-                if let Err(error) = open.round(waiting) {
-                    self.give_up(&error);
-                }
-            }
+            Ok(open) => match open.round(waiting) {
+                Ok(wrote) => self.worked(wrote),
+                Err(error) => self.give_up(&error),
+            },
             Err(broken) => waiting.for_each(|command| command.fail(&broken.reason)),
+        }
+    }
+
+    fn worked(&mut self, wrote: bool) {
+        if wrote && self.failures > 0 {
+            info!(store = %self.path.display(), failures = self.failures, "the store's file works again");
+            self.failures = 0;
         }
     }
 
     fn give_up(&mut self, failure: &redb::Error) {
         let reason = format!("{} failed: {failure}", self.path.display());
-        error!(store = %self.path.display(), error = %failure, "the store's file failed");
+        if self.failures == 0 {
+            error!(store = %self.path.display(), error = %failure, "the store's file failed");
+        }
+        self.failures += 1;
         let broken = Broken {
             reason: reason.clone(),
             retry: Instant::now() + RETRY,
@@ -160,10 +172,7 @@ impl Owner {
             return;
         }
         match File::open(&self.path) {
-            Ok((file, contents)) => {
-                info!(store = %self.path.display(), "the store's file works again");
-                self.open = Ok(Open::new(file, contents));
-            }
+            Ok((file, contents)) => self.open = Ok(Open::new(file, contents)),
             Err(error) => {
                 broken.reason = match error.source() {
                     Some(source) => format!("{error}: {source}"),
@@ -185,8 +194,9 @@ impl Open {
         }
     }
 
-    /// One write for as many commands as wait, up to a limit.
-    fn round(&mut self, waiting: impl Iterator<Item = Command>) -> Result<(), redb::Error> {
+    /// One write for as many commands as wait, up to a limit; whether there was
+    /// anything to write.
+    fn round(&mut self, waiting: impl Iterator<Item = Command>) -> Result<bool, redb::Error> {
         let mut round = Round::default();
         for command in waiting {
             round.take(command, &mut self.state, Instant::now());
@@ -197,9 +207,9 @@ impl Open {
         // Last, so that a keepalive that waited while this thread stood still counts.
         round.expire(&mut self.state, Instant::now());
         match round.write(&self.file, &self.state) {
-            Ok(()) => {
+            Ok(wrote) => {
                 round.finish(&self.file, &self.state, &mut self.history);
-                Ok(())
+                Ok(wrote)
             }
             Err(error) => {
                 round.fail(&error.to_string());

@@ -58,6 +58,7 @@ pub async fn open(etcd: &Etcd, after: Revision) -> Result<mpsc::Receiver<WatchEv
         events,
         _client: client,
     };
+    // It ends with its reader, and should it die, its reader sees the channel end.
     tokio::spawn(watch.run(first));
     Ok(receiver)
 }
