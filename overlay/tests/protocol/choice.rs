@@ -1,0 +1,233 @@
+//! What may happen next.
+
+use std::{rc::Rc, time::Duration};
+
+use overlay::{
+    decide::decay::{Due, Seen, due},
+    flight::Flight,
+};
+
+use crate::{
+    ask::{Ask, DECISIONS},
+    world::{Action, NAMES, Pending, Stream, World},
+};
+
+/// Which behaviours a search looks at, and how much of each.
+#[derive(Debug, Clone)]
+pub struct Theme {
+    /// By their places in [`DECISIONS`].
+    pub decisions: u32,
+    /// May machines publish one address, may a machine be renamed?
+    pub shared: bool,
+    pub renamed: bool,
+    /// May the controllers lose transactions, replies, ttls; may machines get new ids?
+    pub faults: bool,
+    pub ticks: u64,
+    pub pending: usize,
+    /// How many lives and sessions a name may begin.
+    pub begun: u16,
+}
+
+impl Theme {
+    pub fn everything() -> Self {
+        Self {
+            decisions: u32::MAX,
+            shared: true,
+            renamed: true,
+            faults: true,
+            ticks: 8,
+            pending: 4,
+            begun: 6,
+        }
+    }
+
+    pub fn allows(&self, decision: &str) -> bool {
+        DECISIONS
+            .iter()
+            .position(|known| *known == decision)
+            .is_some_and(|place| self.decisions & (1 << place) != 0)
+    }
+}
+
+/// The decisions that may be asked for, allowed by the theme.
+pub fn asks(world: &World, theme: &Theme) -> Vec<(usize, Ask)> {
+    let mut asks = Vec::new();
+    for ctl in 0..world.controllers.len() {
+        let mut add = |ask: Ask| {
+            if theme.allows(ask.decision()) {
+                asks.push((ctl, ask));
+            }
+        };
+        for shared in [false, true] {
+            if shared && !theme.shared {
+                continue;
+            }
+            by_machines(world, theme, ctl, shared, &mut add);
+        }
+        for name in 0..NAMES as u8 {
+            by_name(world, name, &mut add);
+        }
+        for network in [0, 1] {
+            add(Ask::Create { network });
+            add(Ask::Delete { network });
+        }
+        add(Ask::Grow);
+        for due in everything_due(world, ctl) {
+            add(Ask::Settle(due));
+        }
+    }
+    asks
+}
+
+fn by_machines(world: &World, theme: &Theme, ctl: usize, shared: bool, add: &mut impl FnMut(Ask)) {
+    let next = |name: u8| {
+        let begun = world.begun[usize::from(name)];
+        (begun < theme.begun).then_some(u16::from(name) * 100 + begun + 1)
+    };
+    for agent in &world.agents {
+        let machine = agent.machine;
+        let renamed = (NAMES - 1) as u8;
+        let other = theme.renamed && machine.number == 0;
+        for name in [machine.number].into_iter().chain(other.then_some(renamed)) {
+            if let Some(sid) = next(name) {
+                add(Ask::Open {
+                    name,
+                    machine,
+                    sid,
+                    life: sid,
+                    shared,
+                });
+            }
+        }
+        // A controller that met a conflict decides again, also after the agent went on.
+        let again = |stream: &&Stream| stream.ctl == ctl && agent.tried.contains(&stream.sid);
+        if theme.faults
+            && let Some(stream) = world.over.iter().rev().find(again)
+            && let Some(life) = next(stream.name)
+        {
+            add(Ask::Open {
+                name: stream.name,
+                machine,
+                sid: stream.sid,
+                life,
+                shared,
+            });
+        }
+        if let Some(stream) = agent.live.filter(|stream| stream.ctl == ctl) {
+            if let Some(life) = next(stream.name) {
+                add(Ask::Join {
+                    name: stream.name,
+                    sid: stream.sid,
+                    life,
+                    shared,
+                });
+            }
+            if !shared {
+                add(Ask::Leave {
+                    name: stream.name,
+                    sid: stream.sid,
+                });
+            }
+        }
+        if let Some(life) = next(machine.number) {
+            add(Ask::Acquire {
+                name: machine.number,
+                machine,
+                life,
+                shared,
+            });
+        }
+    }
+    if !shared {
+        for stream in world.over.iter().filter(|stream| stream.ctl == ctl) {
+            add(Ask::Close {
+                name: stream.name,
+                sid: stream.sid,
+            });
+        }
+    }
+}
+
+fn by_name(world: &World, name: u8, add: &mut impl FnMut(Ask)) {
+    for &life in world.past.lives.get(&name).into_iter().flatten() {
+        add(Ask::Renew { name, life });
+        add(Ask::Release { name, life });
+    }
+    for choice in [0, 1] {
+        add(Ask::Reserve { name, choice });
+    }
+    add(Ask::Unreserve { name });
+    add(Ask::Remove { name });
+}
+
+/// What a controller that has waited long enough finds to be due.
+pub fn everything_due(world: &World, ctl: usize) -> Vec<Due> {
+    let flight = Flight::default();
+    let view = world.view(ctl, &flight);
+    let long = Duration::from_secs(u64::from(u32::MAX));
+    let mut seen = Seen::default();
+    for (network, space) in view.registry.spaces() {
+        for (node, lease) in space.leases() {
+            let place = (network.clone(), node.clone());
+            seen.unchanged.insert(place, (lease.revision, long));
+            seen.absent.insert(node.clone(), long);
+        }
+    }
+    due(&view, &seen, &world.patience(), |_| 0.0)
+}
+
+/// What may become of the transactions under way.
+pub fn judgements(world: &World, theme: &Theme) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let waited: Vec<&Pending> = world.pending.iter().filter(|p| !p.given_up).collect();
+    for pending in &world.pending {
+        let ticket = pending.ticket;
+        actions.push(Action::Commit {
+            tickets: vec![ticket],
+        });
+        if theme.faults {
+            actions.push(Action::Lose { ticket });
+            if !pending.given_up {
+                actions.push(Action::GiveUp { ticket });
+            }
+        }
+    }
+    for (place, one) in waited.iter().enumerate() {
+        for other in waited[place + 1..]
+            .iter()
+            .filter(|other| other.ctl == one.ctl)
+        {
+            actions.push(Action::Commit {
+                tickets: vec![one.ticket, other.ticket],
+            });
+        }
+    }
+    actions
+}
+
+/// What happens around the controllers.
+pub fn events(world: &World, theme: &Theme, begin: u64) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for (ctl, controller) in world.controllers.iter().enumerate() {
+        if !Rc::ptr_eq(&controller.view, &world.head) {
+            actions.push(Action::Sync { ctl });
+        }
+    }
+    if world.time < begin + theme.ticks {
+        actions.push(Action::Tick);
+    }
+    for agent in &world.agents {
+        let machine = agent.machine.number;
+        if agent.live.is_some() {
+            actions.push(Action::Break { machine });
+        }
+        if theme.faults && agent.machine.generation == 0 {
+            actions.push(Action::Reinstall { machine });
+        }
+    }
+    if theme.faults && world.expired < 2 {
+        actions.push(Action::Expire { ctl: 0 });
+        actions.push(Action::Expire { ctl: 1 });
+    }
+    actions
+}

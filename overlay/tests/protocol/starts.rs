@@ -1,0 +1,142 @@
+//! Where the searches start.
+
+use crate::{
+    ask::{Ask, Machine},
+    choice::everything_due,
+    fences::Fence,
+    world::{Action, Outcome, World},
+};
+
+const MACHINES: u8 = 3;
+
+/// Every start with its name, the protocol without one fence or whole.
+pub fn all(fence: Fence) -> Vec<(&'static str, World)> {
+    vec![
+        ("an empty network", empty(fence)),
+        ("a lease with its session", leased(fence)),
+        ("a lapsed lease, due soon", lapsed(fence)),
+        ("a reservation, and another's lease", reserved(fence)),
+        ("an API client's lease", api(fence)),
+        ("a node removed, its lease still there", removed(fence)),
+        ("a network being deleted", deleting(fence)),
+        ("a machine under a new name", renamed(fence)),
+        ("no network", World::new(MACHINES, fence)),
+    ]
+}
+
+fn empty(fence: Fence) -> World {
+    let mut world = World::new(MACHINES, fence);
+    done(&mut world, 0, Ask::Create { network: 0 });
+    world
+}
+
+fn leased(fence: Fence) -> World {
+    let mut world = empty(fence);
+    done(&mut world, 0, open(0));
+    world
+}
+
+fn lapsed(fence: Fence) -> World {
+    let mut world = leased(fence);
+    step(&mut world, &Action::Break { machine: 0 });
+    done(&mut world, 0, Ask::Close { name: 0, sid: 1 });
+    for due in everything_due(&world, 0) {
+        done(&mut world, 0, Ask::Settle(due));
+    }
+    step(&mut world, &Action::Tick);
+    world
+}
+
+fn reserved(fence: Fence) -> World {
+    let mut world = empty(fence);
+    done(&mut world, 0, Ask::Reserve { name: 0, choice: 1 });
+    done(&mut world, 1, open(1));
+    world
+}
+
+fn api(fence: Fence) -> World {
+    let mut world = empty(fence);
+    let acquire = Ask::Acquire {
+        name: 0,
+        machine: machine(0),
+        life: 1,
+        shared: true,
+    };
+    done(&mut world, 0, acquire);
+    step(&mut world, &Action::Tick);
+    world
+}
+
+fn removed(fence: Fence) -> World {
+    let mut world = leased(fence);
+    done(&mut world, 1, Ask::Remove { name: 0 });
+    step(&mut world, &Action::Reinstall { machine: 0 });
+    world
+}
+
+/// The old name is still a node, of the same machine.
+fn renamed(fence: Fence) -> World {
+    let mut world = leased(fence);
+    done(&mut world, 0, Ask::Leave { name: 0, sid: 1 });
+    step(&mut world, &Action::Break { machine: 0 });
+    done(&mut world, 0, Ask::Close { name: 0, sid: 1 });
+    let open = Ask::Open {
+        name: 3,
+        machine: machine(0),
+        sid: 301,
+        life: 301,
+        shared: false,
+    };
+    done(&mut world, 0, open);
+    world
+}
+
+fn deleting(fence: Fence) -> World {
+    let mut world = leased(fence);
+    done(&mut world, 0, Ask::Reserve { name: 0, choice: 0 });
+    done(&mut world, 0, open(2));
+    done(&mut world, 0, Ask::Leave { name: 2, sid: 201 });
+    done(&mut world, 0, Ask::Delete { network: 0 });
+    world
+}
+
+fn open(name: u8) -> Ask {
+    Ask::Open {
+        name,
+        machine: machine(name),
+        sid: u16::from(name) * 100 + 1,
+        life: u16::from(name) * 100 + 1,
+        shared: false,
+    }
+}
+
+fn machine(number: u8) -> Machine {
+    Machine {
+        number,
+        generation: 0,
+    }
+}
+
+/// Decided, committed, and seen by both controllers.
+fn done(world: &mut World, ctl: usize, ask: Ask) {
+    let ticket = world.tickets;
+    world.tickets += 1;
+    step(world, &Action::Decide { ticket, ctl, ask });
+    step(
+        world,
+        &Action::Commit {
+            tickets: vec![ticket],
+        },
+    );
+    for ctl in 0..world.controllers.len() {
+        step(world, &Action::Sync { ctl });
+    }
+}
+
+fn step(world: &mut World, action: &Action) {
+    match world.act(action) {
+        Ok(Outcome::Idle) => panic!("a start is not there: {action}"),
+        Ok(Outcome::Done | Outcome::Applied(_)) => {}
+        Err(violation) => panic!("a start is wrong: {action}: {violation:?}"),
+    }
+}
