@@ -12,7 +12,7 @@ use proto::v1;
 
 use crate::{connect::Connection, failure::Failure, output::Output};
 
-pub use row::LeaseRow;
+pub use row::{LeaseRow, lease_state};
 
 mod row;
 mod watch;

@@ -8,7 +8,11 @@ use overlay::{
 use proto::v1;
 use serde::Serialize;
 
-use crate::{connect::Connection, failure::Failure, output::Output};
+use crate::{
+    connect::Connection,
+    failure::Failure,
+    output::{Output, Row, joined},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -24,6 +28,13 @@ The subnet must have the network's subnet length. The node need not exist yet.")
     Unreserve {
         #[command(flatten)]
         whose: Whose,
+    },
+    /// List what is promised to whom
+    #[command(after_help = "Example:\n  weft subnet list -o json")]
+    List {
+        /// Only of this network
+        #[arg(long, value_name = "NAME")]
+        network: Option<NetworkName>,
     },
 }
 
@@ -59,6 +70,29 @@ struct ReservationRow {
     revision: u64,
 }
 
+impl From<v1::Reservation> for ReservationRow {
+    fn from(reservation: v1::Reservation) -> Self {
+        Self {
+            network: reservation.network,
+            node: reservation.node,
+            subnets: reservation.subnets,
+            revision: reservation.revision,
+        }
+    }
+}
+
+impl Row for ReservationRow {
+    const COLUMNS: &'static [&'static str] = &["NETWORK", "NODE", "SUBNETS"];
+
+    fn cells(&self, _now_ms: u64) -> Vec<String> {
+        vec![
+            self.network.clone(),
+            self.node.clone(),
+            joined(&self.subnets),
+        ]
+    }
+}
+
 pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result<(), Failure> {
     let mut leases = connection.leases();
     match verb {
@@ -69,12 +103,7 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
                 subnets: subnets.iter().map(ToString::to_string).collect(),
             };
             let reservation = connection.answer(leases.reserve(request)).await?;
-            output.show(&ReservationRow {
-                network: reservation.network,
-                node: reservation.node,
-                subnets: reservation.subnets,
-                revision: reservation.revision,
-            })
+            output.show(&ReservationRow::from(reservation))
         }
         Verb::Unreserve {
             whose: Whose { node, network },
@@ -87,6 +116,15 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
             output.done(&format!(
                 "nothing is reserved for {node} in {network} any more"
             ))
+        }
+        Verb::List { network } => {
+            let request = v1::ListReservationsRequest {
+                network: network.map(String::from).unwrap_or_default(),
+            };
+            let answer = connection.answer(leases.list_reservations(request)).await?;
+            let rows: Vec<ReservationRow> =
+                answer.reservations.into_iter().map(Into::into).collect();
+            output.list(&rows, "no reservations")
         }
     }
 }

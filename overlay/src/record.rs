@@ -31,10 +31,13 @@ impl RecordError {
     }
 }
 
-/// Counts the changes to the set of networks.
+/// Counts the changes to the set of networks, and names the fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Networks {
     pub v: V1,
+    /// The run of the controller that made the first network. A store that was wiped
+    /// and made anew holds another fleet, whatever it calls its cluster.
+    pub fleet: ControllerId,
     pub generation: u64,
 }
 

@@ -33,11 +33,7 @@ impl From<v1::Lease> for LeaseRow {
                 v1::LeaseKind::Api => Some("api"),
                 v1::LeaseKind::Unspecified => None,
             },
-            state: match lease.state() {
-                v1::LeaseState::Alive => Some("alive"),
-                v1::LeaseState::Lapsed => Some("lapsed"),
-                v1::LeaseState::Unspecified => None,
-            },
+            state: lease_state(lease.state()),
             network: lease.network,
             node: lease.node,
             node_id: some(lease.node_id),
@@ -49,6 +45,14 @@ impl From<v1::Lease> for LeaseRow {
             revision: lease.revision,
             expires_at_ms: lease.expires_at_ms,
         }
+    }
+}
+
+pub fn lease_state(state: v1::LeaseState) -> Option<&'static str> {
+    match state {
+        v1::LeaseState::Alive => Some("alive"),
+        v1::LeaseState::Lapsed => Some("lapsed"),
+        v1::LeaseState::Unspecified => None,
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::{
     clock,
+    lease::lease_state,
     output::{Row, joined, or_dash, some},
 };
 
@@ -13,7 +14,8 @@ pub struct NodeRow {
     pub name: String,
     pub id: Option<String>,
     pub state: String,
-    pub ready: bool,
+    /// Null where the controller asked does not know.
+    pub ready: Option<bool>,
     pub reason: Option<String>,
     pub networks: Vec<String>,
     pub subnets: Vec<String>,
@@ -43,11 +45,16 @@ pub struct AttachmentRow {
     pub applied_revision: Option<u64>,
     pub feed_revision: u64,
     pub lag_ms: Option<u64>,
+    pub state: Option<&'static str>,
+    /// When the lease may be reclaimed; null while its session lives.
+    pub expires_at: Option<String>,
+    #[serde(skip)]
+    pub expires_at_ms: u64,
 }
 
 impl From<v1::Node> for NodeRow {
     fn from(node: v1::Node) -> Self {
-        let lags = node.networks.iter().filter_map(known_lag);
+        let lags = node.networks.iter().filter_map(|network| network.lag_ms);
         Self {
             lag_ms: lags.max(),
             networks: node.networks.iter().map(|n| n.network.clone()).collect(),
@@ -77,7 +84,10 @@ impl From<v1::Node> for NodeDetail {
 impl From<v1::NodeNetwork> for AttachmentRow {
     fn from(network: v1::NodeNetwork) -> Self {
         Self {
-            lag_ms: known_lag(&network),
+            lag_ms: network.lag_ms,
+            state: lease_state(network.state()),
+            expires_at: clock::utc_or_none(network.expires_at_ms),
+            expires_at_ms: network.expires_at_ms,
             network: network.network,
             subnets: network.subnets,
             underlay: some(network.underlay),
@@ -94,11 +104,10 @@ impl Row for NodeRow {
     ];
 
     fn cells(&self, _now_ms: u64) -> Vec<String> {
-        // Only a connected agent has a say.
-        let ready = match (self.state.as_str(), self.ready) {
-            ("connected", true) => "yes",
-            ("connected", false) => "no",
-            _ => "-",
+        let ready = match self.ready {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "-",
         };
         vec![
             self.name.clone(),
@@ -115,16 +124,18 @@ impl Row for NodeRow {
 
 impl Row for AttachmentRow {
     const COLUMNS: &'static [&'static str] = &[
-        "NETWORK", "SUBNETS", "UNDERLAY", "MAC", "APPLIED", "FEED", "LAG",
+        "NETWORK", "SUBNETS", "UNDERLAY", "MAC", "STATE", "EXPIRES", "APPLIED", "FEED", "LAG",
     ];
 
-    fn cells(&self, _now_ms: u64) -> Vec<String> {
+    fn cells(&self, now_ms: u64) -> Vec<String> {
         let applied = self.applied_revision;
         vec![
             self.network.clone(),
             joined(&self.subnets),
             or_dash(self.underlay.as_ref()),
             or_dash(self.mac.as_ref()),
+            self.state.unwrap_or("-").into(),
+            clock::from_now(self.expires_at_ms, now_ms),
             applied.map_or("-".into(), |revision| revision.to_string()),
             self.feed_revision.to_string(),
             self.lag_ms.map_or("-".into(), lag),
@@ -139,10 +150,6 @@ pub fn lag(ms: u64) -> String {
         1000..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         _ => clock::rough(ms),
     }
-}
-
-fn known_lag(network: &v1::NodeNetwork) -> Option<u64> {
-    (network.applied_revision != 0).then_some(network.lag_ms)
 }
 
 #[cfg(test)]

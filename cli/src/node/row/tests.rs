@@ -1,6 +1,6 @@
 use super::*;
 
-fn network(name: &str, applied_revision: u64, lag_ms: u64) -> v1::NodeNetwork {
+fn network(name: &str, applied_revision: u64, lag_ms: Option<u64>) -> v1::NodeNetwork {
     v1::NodeNetwork {
         network: name.into(),
         subnets: vec![format!("{name}-subnet")],
@@ -15,10 +15,11 @@ fn a_node_lags_as_its_slowest_network() {
     let node = v1::Node {
         name: "a".into(),
         state: "connected".into(),
+        ready: Some(false),
         networks: vec![
-            network("x", 5, 20),
-            network("y", 6, 1_230),
-            network("z", 0, 9_999),
+            network("x", 5, Some(20)),
+            network("y", 6, Some(1_230)),
+            network("z", 0, None),
         ],
         ..Default::default()
     };

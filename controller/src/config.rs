@@ -1,0 +1,189 @@
+//! The controller's options.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use overlay::{decide::decay::Patience, network::NetworkSpec, subnet::Subnet};
+use proto::decode::DEFAULT_NETWORK;
+
+use crate::{
+    keeper::Timing,
+    store::{
+        Store,
+        embedded::Embedded,
+        etcd::{Etcd, EtcdIdentity, EtcdOptions, EtcdTls},
+    },
+};
+
+/// The store's file in the data directory.
+const FILE: &str = "store.redb";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StoreKind {
+    /// One crash-safe file, for one controller.
+    Embedded,
+    /// For any number of controllers.
+    Etcd,
+}
+
+/// Leases subnets to hosts over gRPC, from an embedded store or etcd.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "weft-controller", version, after_help = EXAMPLES)]
+pub struct Options {
+    /// Address for agents and `weft` (gRPC)
+    #[arg(long, default_value = "127.0.0.1:7440", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Address for /metrics, /healthz, /readyz and /status (HTTP)
+    #[arg(long, default_value = "127.0.0.1:7441", value_name = "ADDR")]
+    pub ops_listen: SocketAddr,
+    /// Where leases are kept
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub store: StoreKind,
+    /// Directory of the embedded store
+    #[arg(long, default_value = "/var/lib/weft", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// etcd's client URLs; any of them will do
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:2379"
+    )]
+    pub etcd_endpoints: Vec<String>,
+    /// Everything is kept below this key in etcd
+    #[arg(long, default_value = "/weft", value_name = "KEY")]
+    pub etcd_prefix: String,
+    /// User of etcd's own authentication
+    #[arg(long, value_name = "NAME", requires = "etcd_password_file")]
+    pub etcd_user: Option<String>,
+    /// File with that user's password
+    #[arg(long, value_name = "FILE", requires = "etcd_user")]
+    pub etcd_password_file: Option<PathBuf>,
+    /// Certificate authority of etcd's servers (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub etcd_ca: Option<PathBuf>,
+    /// Client certificate for etcd (PEM)
+    #[arg(long, value_name = "FILE", requires = "etcd_key", requires = "etcd_ca")]
+    pub etcd_cert: Option<PathBuf>,
+    /// Key of the client certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "etcd_cert")]
+    pub etcd_key: Option<PathBuf>,
+    /// Pools of the network `default`, made where there is no network yet
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        default_value = "10.32.0.0/12"
+    )]
+    pub default_network: Vec<Subnet>,
+    /// Serve plain text beyond this machine
+    #[arg(long)]
+    pub insecure: bool,
+    /// A controller that dies ends its sessions after this
+    #[arg(long, default_value = "15s", value_parser = options::parse_duration, value_name = "TIME")]
+    pub session_ttl: Duration,
+    /// An agent may be gone this long before its lease lapses
+    #[arg(long, default_value = "60s", value_parser = options::parse_duration, value_name = "TIME")]
+    pub grace: Duration,
+    /// How far clocks may be apart: leases are reclaimed this much late
+    #[arg(long, default_value = "60s", value_parser = options::parse_duration, value_name = "TIME")]
+    pub clock_skew: Duration,
+    /// A lease must be seen unchanged this long before it is reclaimed
+    #[arg(long, default_value = "15m", value_parser = options::parse_duration, value_name = "TIME")]
+    pub reclaim_hold: Duration,
+    /// Shutdown waits this long for agents to move
+    #[arg(long, default_value = "10s", value_parser = options::parse_duration, value_name = "TIME")]
+    pub drain: Duration,
+    #[command(flatten)]
+    pub common: options::Common,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  One controller, everything in /var/lib/weft:
+    weft-controller
+  One of several, on an etcd, for hosts of a trusted network:
+    weft-controller --store etcd --etcd-endpoints http://10.0.0.5:2379 \\
+        --listen 10.0.0.2:7440 --insecure
+  The same from a file (every option under its long name):
+    weft-controller --config /etc/weft/controller.toml";
+
+impl Options {
+    /// Plain text may be heard and forged by everybody on the way.
+    pub fn check_plain_text(&self) -> anyhow::Result<()> {
+        for (flag, address) in [("--listen", self.listen), ("--ops-listen", self.ops_listen)] {
+            if address.ip().is_loopback() {
+                continue;
+            }
+            if !self.insecure {
+                bail!(
+                    "{flag} {address} would serve plain text beyond this machine; say --insecure if the network is trusted, or listen on 127.0.0.1"
+                );
+            }
+            tracing::warn!(%address, "serving plain text beyond this machine, as --insecure says");
+        }
+        Ok(())
+    }
+
+    pub fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(match self.store {
+            StoreKind::Embedded => Arc::new(Embedded::open(self.data_dir.join(FILE))?),
+            StoreKind::Etcd => Arc::new(Etcd::connect(self.etcd()?)?),
+        })
+    }
+
+    pub fn default_network(&self) -> anyhow::Result<NetworkSpec> {
+        let name = DEFAULT_NETWORK
+            .parse()
+            .context("the default network's name")?;
+        let spec = NetworkSpec::new(name, self.default_network.clone());
+        spec.network(std::iter::empty())
+            .context("--default-network")?;
+        Ok(spec)
+    }
+
+    pub fn timing(&self) -> anyhow::Result<Timing> {
+        if self.session_ttl < Duration::from_secs(2) {
+            bail!(
+                "--session-ttl: {} is too short; 2s is the least",
+                options::format_duration(self.session_ttl)
+            );
+        }
+        Ok(Timing {
+            session_ttl: self.session_ttl,
+            patience: Patience {
+                grace: self.grace,
+                skew: self.clock_skew,
+                hold: self.reclaim_hold,
+            },
+        })
+    }
+
+    fn etcd(&self) -> anyhow::Result<EtcdOptions> {
+        let user = match (&self.etcd_user, &self.etcd_password_file) {
+            (Some(user), Some(file)) => {
+                let password = std::fs::read_to_string(file)
+                    .with_context(|| format!("--etcd-password-file {}", file.display()))?;
+                Some((
+                    user.clone(),
+                    password.trim_end_matches(['\r', '\n']).to_owned(),
+                ))
+            }
+            _ => None,
+        };
+        let identity = match (&self.etcd_cert, &self.etcd_key) {
+            (Some(cert), Some(key)) => Some(EtcdIdentity {
+                cert: cert.clone(),
+                key: key.clone(),
+            }),
+            _ => None,
+        };
+        Ok(EtcdOptions {
+            endpoints: self.etcd_endpoints.clone(),
+            prefix: self.etcd_prefix.clone(),
+            user,
+            tls: self.etcd_ca.clone().map(|ca| EtcdTls { ca, identity }),
+        })
+    }
+}

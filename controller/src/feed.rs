@@ -1,0 +1,225 @@
+//! What all streams read: each change encoded once, its bytes shared.
+//!
+//! A stream holds a place in the log and nothing else. One that is slow finds many
+//! entries waiting and gets them coalesced; one that fell off the log takes a snapshot.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use overlay::{
+    feed::{Behind, Log, PeerChanges, peer_changes},
+    name::NetworkName,
+    registry::{Changes, Registry},
+    txn::Revision,
+};
+use proto::{
+    encode,
+    encoded::Encoded,
+    v1::{self, controller_message::Message},
+};
+
+/// Entries kept for each network, and for those who watch leases.
+const KEPT: usize = 4096;
+/// More than this waiting for one stream are told as one.
+const COALESCE: usize = 16;
+
+#[derive(Debug)]
+pub struct Feed {
+    cluster: String,
+    base: Revision,
+    revision: Revision,
+    networks: BTreeMap<NetworkName, Log<Arc<Entry>>>,
+    leases: Log<Arc<Changes>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Instant,
+    changes: PeerChanges,
+    /// That the network's own record changed.
+    record: Option<Encoded>,
+    messages: Vec<Encoded>,
+}
+
+impl Entry {
+    fn is_bookmark(&self) -> bool {
+        self.changes.is_empty() && self.record.is_none()
+    }
+}
+
+/// What comes next for a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Next {
+    pub messages: Vec<Encoded>,
+    /// The stream's new place.
+    pub place: Revision,
+}
+
+impl Feed {
+    /// A feed without a past: whoever comes takes a snapshot.
+    pub fn new(cluster: String, base: Revision) -> Self {
+        Self {
+            cluster,
+            base,
+            revision: base,
+            networks: BTreeMap::new(),
+            leases: Log::new(base, KEPT),
+        }
+    }
+
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    pub fn rename(&mut self, cluster: String) {
+        self.cluster = cluster;
+    }
+
+    /// The newest revision this controller has applied.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Adds what a revision changed.
+    pub fn push(&mut self, changes: Changes, registry: &Registry) {
+        let revision = changes.revision;
+        self.revision = revision;
+        let mut told = peer_changes(&changes);
+        for network in &changes.networks {
+            told.entry(network.clone()).or_default();
+        }
+        for (network, peers) in told {
+            let renewed = changes.networks.contains(&network);
+            let record = renewed.then(|| network_changed(&network, registry));
+            let mut messages: Vec<Encoded> = record.clone().into_iter().collect();
+            if !peers.is_empty() {
+                messages.extend(encode::changes(&network, revision, &peers));
+            }
+            let entry = Entry {
+                at: Instant::now(),
+                changes: peers,
+                record,
+                messages,
+            };
+            self.log(network).push(revision, Arc::new(entry));
+        }
+        if !changes.leases.is_empty() {
+            self.leases.push(revision, Arc::new(changes));
+        }
+    }
+
+    /// Tells every stream how far the store has come, where nothing else did lately:
+    /// so that one that reconnects need not take a snapshot.
+    pub fn bookmark(&mut self) {
+        let revision = self.revision;
+        for (network, log) in &mut self.networks {
+            if log.newest() < revision {
+                let message = Message::Bookmark(v1::Bookmark {
+                    network: network.to_string(),
+                    revision,
+                });
+                let entry = Entry {
+                    at: Instant::now(),
+                    changes: PeerChanges::default(),
+                    record: None,
+                    messages: vec![message.into()],
+                };
+                log.push(revision, Arc::new(entry));
+            }
+        }
+    }
+
+    /// What a stream has not been told of a network since its place.
+    pub fn next(&self, network: &NetworkName, place: Revision) -> Result<Next, Behind> {
+        let Some(log) = self.networks.get(network) else {
+            return if place < self.base {
+                Err(Behind)
+            } else {
+                Ok(Next {
+                    messages: Vec::new(),
+                    place,
+                })
+            };
+        };
+        let entries = log.after(place)?;
+        if entries.len() <= COALESCE {
+            let place = log.newest().max(place);
+            let messages = entries.flat_map(|(_, entry)| entry.messages.iter().cloned());
+            return Ok(Next {
+                messages: messages.collect(),
+                place,
+            });
+        }
+        let mut merged = PeerChanges::default();
+        let mut messages = Vec::new();
+        for (_, entry) in entries {
+            merged.then(&entry.changes);
+            if let Some(record) = &entry.record {
+                messages = vec![record.clone()];
+            }
+        }
+        let place = log.newest();
+        messages.extend(encode::changes(network, place, &merged));
+        Ok(Next { messages, place })
+    }
+
+    /// What happened to leases since a revision.
+    pub fn lease_changes(&self, after: Revision) -> Result<Vec<Arc<Changes>>, Behind> {
+        Ok(self
+            .leases
+            .after(after)?
+            .map(|(_, changes)| changes.clone())
+            .collect())
+    }
+
+    /// How many changes a network has seen since a revision; none: more than are kept.
+    pub fn distance(&self, network: &NetworkName, since: Revision) -> Option<usize> {
+        match self.networks.get(network) {
+            Some(log) => log.after(since).ok().map(|entries| entries.len()),
+            None => (since >= self.base).then_some(0),
+        }
+    }
+
+    /// The newest revision that concerns a network.
+    pub fn newest(&self, network: &NetworkName) -> Revision {
+        let log = self.networks.get(network).map(|log| log.after(self.base));
+        log.and_then(Result::ok)
+            .and_then(|mut entries| entries.rfind(|(_, entry)| !entry.is_bookmark()))
+            .map_or(self.base, |(revision, _)| *revision)
+    }
+
+    /// The age of the oldest change of a network that one who has applied this much
+    /// has yet to apply.
+    pub fn lag(&self, network: &NetworkName, applied: Revision) -> Duration {
+        let Some(log) = self.networks.get(network) else {
+            return Duration::ZERO;
+        };
+        let entries = log.after(applied).or_else(|Behind| log.after(self.base));
+        entries
+            .ok()
+            .and_then(|mut entries| entries.find(|(_, entry)| !entry.is_bookmark()))
+            .map_or(Duration::ZERO, |(_, entry)| entry.at.elapsed())
+    }
+
+    fn log(&mut self, network: NetworkName) -> &mut Log<Arc<Entry>> {
+        let base = self.base;
+        self.networks
+            .entry(network)
+            .or_insert_with(|| Log::new(base, KEPT))
+    }
+}
+
+fn network_changed(name: &NetworkName, registry: &Registry) -> Encoded {
+    let space = registry.space(name);
+    let network = space.and_then(|space| space.network());
+    Encoded::from(Message::NetworkChanged(v1::NetworkChanged {
+        name: name.to_string(),
+        network: network.map(|network| encode::network(network, None)),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

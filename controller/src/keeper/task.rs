@@ -1,0 +1,442 @@
+//! The keeper's loop: store events in, requests in, groups out.
+//!
+//! A request waits in `waiting` until a group has room. It is decided only then, on
+//! the newest view. What it compares and writes stays in the flight until the
+//! outcome can be seen in the registry, so this controller never races with itself.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use overlay::{
+    decide::{Refusal, View, decay::Patience},
+    flight::Flight,
+    id::ControllerId,
+    txn::{Revision, Transaction},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{
+    BACKLOG, Failure, Job, Keeper, Link, State,
+    attempt::{Confirm, Pending},
+    group::{Group, Member},
+};
+use crate::{
+    clock,
+    feed::Feed,
+    follow::StoreEvent,
+    metrics::Metrics,
+    store::{Committed, Store, StoreError},
+    upkeep::Upkeep,
+};
+
+/// A request that could not be committed in this time is UNAVAILABLE.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// More requests than this waiting are turned away at once.
+const MOST_WAITING: usize = 20_000;
+/// How long to wait for the watch to show what a conflict or a refusal turned on.
+const CATCH_UP: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(50);
+const BOOKMARK_EVERY: Duration = Duration::from_secs(10);
+
+/// The times a controller lives by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    pub session_ttl: Duration,
+    pub patience: Patience,
+}
+
+pub struct Task {
+    store: Arc<dyn Store>,
+    state: State,
+    metrics: Metrics,
+    upkeep: Upkeep,
+    jobs: mpsc::Receiver<Job>,
+    events: mpsc::Receiver<StoreEvent>,
+    flight: Flight,
+    waiting: VecDeque<Pending>,
+    /// Decided, but something under way touches the same keys.
+    parked: Vec<Pending>,
+    /// Waiting for the view to reach a revision, for a short while.
+    behind: Vec<(Revision, Instant, Pending)>,
+    /// Committed at a revision that is yet to be seen here.
+    unseen: BTreeMap<Revision, Vec<Member>>,
+    commits: JoinSet<Outcome>,
+    heads: JoinSet<Result<Revision, StoreError>>,
+    /// Where in the pools to begin; moved away from other controllers on a conflict.
+    spread: u128,
+}
+
+struct Outcome {
+    group: Group,
+    result: Result<Committed, StoreError>,
+    took: Duration,
+}
+
+impl Task {
+    pub fn new(
+        store: Arc<dyn Store>,
+        ctl: ControllerId,
+        timing: Timing,
+        events: mpsc::Receiver<StoreEvent>,
+        metrics: Metrics,
+    ) -> (Keeper, Self) {
+        let (jobs, receiver) = mpsc::channel(BACKLOG);
+        let (feed, feed_receiver) = watch::channel(Feed::new(String::new(), 0));
+        let keeper = Keeper {
+            jobs,
+            feed: feed_receiver,
+            store: store.clone(),
+        };
+        let task = Self {
+            store,
+            state: State::new(ctl, feed),
+            metrics,
+            upkeep: Upkeep::new(timing.patience),
+            jobs: receiver,
+            events,
+            flight: Flight::default(),
+            waiting: VecDeque::new(),
+            parked: Vec::new(),
+            behind: Vec::new(),
+            unseen: BTreeMap::new(),
+            commits: JoinSet::new(),
+            heads: JoinSet::new(),
+            spread: 0,
+        };
+        (keeper, task)
+    }
+
+    /// Runs until stopped. What is being committed then is answered first.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut bookmark = interval(BOOKMARK_EVERY);
+        let mut jobs = Vec::new();
+        loop {
+            // Every arm is cancel-safe: receiving from a channel, joining from a set
+            // and ticking lose nothing when another arm wins.
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(event) = self.events.recv() => self.hear(event),
+                Some(outcome) = self.commits.join_next() => self.settle(outcome),
+                Some(head) = self.heads.join_next() => self.confirm(&head),
+                count = self.jobs.recv_many(&mut jobs, BACKLOG) => {
+                    if count == 0 {
+                        break;
+                    }
+                    jobs.drain(..).for_each(|job| self.take(job));
+                }
+                _ = tick.tick() => self.tick(),
+                _ = bookmark.tick() => self.state.feed.send_modify(Feed::bookmark),
+            }
+            self.pump();
+        }
+        self.drain().await;
+    }
+
+    fn hear(&mut self, event: StoreEvent) {
+        match event {
+            StoreEvent::Loaded(loaded) => {
+                let records = loaded.entries.len();
+                self.state.load(&loaded);
+                if self.state.link != Link::Live {
+                    info!(revision = loaded.revision, records, store = %self.store.describe(), "the store is there");
+                }
+                self.state.link = Link::Live;
+                self.metrics.store_loads.inc();
+            }
+            StoreEvent::Batch(batch) => self.state.apply(&batch),
+            StoreEvent::Down(error) => {
+                if !matches!(self.state.link, Link::Down(_)) {
+                    warn!(%error, "the store is away: deciding nothing until it is back");
+                }
+                self.state.link = Link::Down(error.to_string());
+            }
+        }
+        self.answer_seen();
+        self.wake_behind();
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Work(work) => work(&mut self.state),
+            Job::Write(attempt) if self.waiting.len() >= MOST_WAITING => {
+                attempt.finish(Err(Failure::Unavailable(
+                    "too many requests are waiting for this controller".into(),
+                )));
+            }
+            Job::Write(attempt) => self.waiting.push_back(Pending::new(attempt)),
+        }
+    }
+
+    /// Decides what waits and commits it, as far as groups are free.
+    fn pump(&mut self) {
+        if !self.state.decides() {
+            return;
+        }
+        while self.commits.len() < self.store.groups_in_flight() && !self.waiting.is_empty() {
+            let group = self.fill();
+            if group.members.is_empty() {
+                return;
+            }
+            self.commit(group);
+        }
+    }
+
+    /// Decides from the front of the queue until a group is full.
+    fn fill(&mut self) -> Group {
+        let budget = self.store.group_budget();
+        let mut group = Group::default();
+        let mut other_ttl = Vec::new();
+        while let Some(mut pending) = self.waiting.pop_front() {
+            match self.decide(&mut pending) {
+                Ok(txn) if !self.flight.admits(&txn) => self.parked.push(pending),
+                Ok(txn) if !group.fits(&txn, budget) => {
+                    if group.members.is_empty() {
+                        let why = "the request is too large for one transaction";
+                        pending.fail(Failure::Unavailable(why.into()));
+                        continue;
+                    }
+                    self.waiting.push_front(pending);
+                    break;
+                }
+                Ok(txn) if !group.shares_ttl(&txn) => other_ttl.push(pending),
+                Ok(txn) => {
+                    self.flight.enter(&txn);
+                    group.push(Member { pending, txn });
+                }
+                Err(Refusal::Busy { .. }) => self.parked.push(pending),
+                Err(refusal) => self.refuse(pending, refusal),
+            }
+        }
+        for pending in other_ttl.into_iter().rev() {
+            self.waiting.push_front(pending);
+        }
+        group
+    }
+
+    fn decide(&self, pending: &mut Pending) -> Result<Transaction, Refusal> {
+        let view = View {
+            registry: &self.state.registry,
+            flight: &self.flight,
+            ctl: self.state.ctl,
+            now: clock::now(),
+            spread: self.spread,
+        };
+        pending.attempt.decide(&view)
+    }
+
+    /// Refuses, once it is sure that the view was new enough to refuse on: another
+    /// controller may have done a moment ago what this request builds on.
+    fn refuse(&mut self, pending: Pending, refusal: Refusal) {
+        if pending.confirm == Confirm::Done {
+            pending.fail(Failure::Refused(refusal));
+            return;
+        }
+        self.behind.push((Revision::MAX, Instant::now(), pending));
+        self.ask_head();
+    }
+
+    /// Asks for the store's newest revision, if somebody waits for it.
+    fn ask_head(&mut self) {
+        let mut wanted = false;
+        if self.heads.is_empty() {
+            for (revision, _, pending) in &mut self.behind {
+                if *revision == Revision::MAX {
+                    pending.confirm = Confirm::Asked;
+                    wanted = true;
+                }
+            }
+        }
+        if wanted {
+            let store = self.store.clone();
+            self.heads.spawn(async move { store.head().await });
+        }
+    }
+
+    /// The newest revision came: those who asked for it wait to see it. Without an
+    /// answer nothing is refused; the next tick asks again.
+    fn confirm(&mut self, head: &Result<Result<Revision, StoreError>, JoinError>) {
+        if let Ok(Ok(head)) = *head {
+            for (revision, since, pending) in &mut self.behind {
+                if pending.confirm == Confirm::Asked {
+                    (*revision, *since) = (head, Instant::now());
+                    pending.confirm = Confirm::Done;
+                }
+            }
+            self.ask_head();
+        }
+        self.wake_behind();
+    }
+
+    fn commit(&mut self, group: Group) {
+        self.metrics.group_size.observe(group.members.len() as f64);
+        let store = self.store.clone();
+        let txns = group
+            .members
+            .iter()
+            .map(|member| member.txn.clone())
+            .collect();
+        self.commits.spawn(async move {
+            let began = Instant::now();
+            let result = store.commit(txns).await;
+            Outcome {
+                group,
+                result,
+                took: began.elapsed(),
+            }
+        });
+    }
+
+    fn settle(&mut self, outcome: Result<Outcome, JoinError>) {
+        let Outcome {
+            group,
+            result,
+            took,
+        } = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
+        match result {
+            Ok(committed) => {
+                for (member, held) in group.members.into_iter().zip(committed.held) {
+                    if held {
+                        self.unseen
+                            .entry(committed.revision)
+                            .or_default()
+                            .push(member);
+                    } else {
+                        self.conflict(member, committed.revision);
+                    }
+                }
+            }
+            Err(StoreError::Refused { .. }) if group.members.len() > 1 => {
+                self.metrics.splits.inc();
+                group.split().for_each(|single| self.commit(single));
+            }
+            Err(error) => {
+                self.metrics.store_errors.inc();
+                for Member { pending, txn } in group.members {
+                    self.flight.leave(&txn);
+                    pending.fail(Failure::Unavailable(error.to_string()));
+                }
+            }
+        }
+        self.answer_seen();
+        self.wake_parked();
+    }
+
+    /// Another's write came first: decide again once it can be seen.
+    fn conflict(&mut self, member: Member, revision: Revision) {
+        self.metrics.conflicts.inc();
+        let Member { mut pending, txn } = member;
+        self.flight.leave(&txn);
+        pending.conflicts += 1;
+        self.spread = Uuid::new_v4().as_u128();
+        self.behind.push((revision, Instant::now(), pending));
+        self.wake_behind();
+    }
+
+    /// Answers what was committed and can be seen now.
+    fn answer_seen(&mut self) {
+        let seen = self.state.registry.revision();
+        let mut any = false;
+        while let Some(entry) = self.unseen.first_entry()
+            && *entry.key() <= seen
+        {
+            let revision = *entry.key();
+            for Member { pending, txn } in entry.remove() {
+                self.flight.leave(&txn);
+                pending.attempt.finish(Ok(revision));
+            }
+            any = true;
+        }
+        if any {
+            self.wake_parked();
+        }
+    }
+
+    fn wake_parked(&mut self) {
+        self.waiting.extend(self.parked.drain(..));
+    }
+
+    /// Those whose revision has come, or who have waited for it long enough: the
+    /// revision may belong to somebody else's keys in the same store.
+    fn wake_behind(&mut self) {
+        let seen = self.state.registry.revision();
+        let behind = std::mem::take(&mut self.behind);
+        for (revision, since, pending) in behind {
+            let known = revision != Revision::MAX;
+            if revision <= seen || (known && since.elapsed() >= CATCH_UP) {
+                self.waiting.push_back(pending);
+            } else {
+                self.behind.push((revision, since, pending));
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.wake_behind();
+        self.ask_head();
+        self.expire();
+        if self.state.decides() {
+            self.waiting
+                .extend(self.upkeep.due(&mut self.state, &self.flight));
+        }
+    }
+
+    /// Ends what has waited too long.
+    fn expire(&mut self) {
+        let late = |pending: &Pending| pending.since.elapsed() >= LONGEST_WAIT;
+        let why = self
+            .state
+            .why_not_ready()
+            .unwrap_or_else(|| "the request met other writes all the time".into());
+        let mut over = Vec::new();
+        while self.waiting.front().is_some_and(late) {
+            over.extend(self.waiting.pop_front());
+        }
+        over.extend(self.parked.extract_if(.., |pending| late(pending)));
+        over.extend(
+            self.behind
+                .extract_if(.., |(_, _, pending)| late(pending))
+                .map(|(_, _, pending)| pending),
+        );
+        for pending in over {
+            pending.fail(Failure::Unavailable(why.clone()));
+        }
+    }
+
+    /// Lets what is being committed come to its end, then answers the rest.
+    async fn drain(mut self) {
+        while let Some(outcome) = self.commits.join_next().await {
+            if let Ok(Outcome { group, result, .. }) = outcome {
+                let committed = result.ok();
+                for (place, Member { pending, .. }) in group.members.into_iter().enumerate() {
+                    match &committed {
+                        Some(committed) if committed.held.get(place) == Some(&true) => {
+                            pending.attempt.finish(Ok(committed.revision));
+                        }
+                        Some(_) | None => pending.fail(super::stopping()),
+                    }
+                }
+            }
+        }
+        for (revision, members) in self.unseen {
+            for member in members {
+                member.pending.attempt.finish(Ok(revision));
+            }
+        }
+    }
+}

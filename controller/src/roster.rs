@@ -1,0 +1,148 @@
+//! The sessions of this controller: who is here, since when, and how far along.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use overlay::{
+    id::SessionId,
+    name::{NetworkName, NodeName},
+    txn::Revision,
+};
+use tokio::sync::oneshot;
+
+use crate::feed::Feed;
+
+/// Why a session ends from the controller's side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The node was removed: its machine is not wanted any more.
+    Removed,
+    /// The node has a newer session.
+    TakenOver,
+    /// Its record in the store vanished.
+    Expired,
+    /// This controller stops, or has lost the store: the agent is to go elsewhere.
+    Move(String),
+}
+
+/// One session of this controller.
+#[derive(Debug)]
+pub struct Present {
+    pub sid: SessionId,
+    pub address: Option<SocketAddr>,
+    pub version: String,
+    pub ready: bool,
+    pub reason: String,
+    /// What the node's kernel holds, by network.
+    pub applied: BTreeMap<NetworkName, Revision>,
+    end: oneshot::Sender<End>,
+}
+
+#[derive(Debug, Default)]
+pub struct Roster {
+    present: BTreeMap<NodeName, Present>,
+    /// Why nobody is let in any more.
+    closed: Option<String>,
+}
+
+impl Roster {
+    /// Enters a session. The receiver hears why it is to end.
+    pub fn enter(
+        &mut self,
+        node: NodeName,
+        sid: SessionId,
+        address: Option<SocketAddr>,
+        version: String,
+        networks: impl IntoIterator<Item = NetworkName>,
+    ) -> oneshot::Receiver<End> {
+        self.end(&node, End::TakenOver);
+        let (end, ended) = oneshot::channel();
+        let present = Present {
+            sid,
+            address,
+            version,
+            ready: false,
+            reason: "has not reported yet".into(),
+            applied: networks.into_iter().map(|network| (network, 0)).collect(),
+            end,
+        };
+        self.present.insert(node, present);
+        if let Some(why) = self.closed.clone() {
+            self.end_all(&End::Move(why));
+        }
+        ended
+    }
+
+    /// The session's stream is over.
+    pub fn leave(&mut self, node: &NodeName, sid: SessionId) {
+        if self
+            .present
+            .get(node)
+            .is_some_and(|present| present.sid == sid)
+        {
+            self.present.remove(node);
+        }
+    }
+
+    pub fn get(&self, node: &NodeName) -> Option<&Present> {
+        self.present.get(node)
+    }
+
+    /// This very session, if it is still here.
+    pub fn session(&mut self, node: &NodeName, sid: SessionId) -> Option<&mut Present> {
+        self.present
+            .get_mut(node)
+            .filter(|present| present.sid == sid)
+    }
+
+    pub fn count(&self) -> usize {
+        self.present.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&NodeName, &Present)> {
+        self.present.iter()
+    }
+
+    pub fn end(&mut self, node: &NodeName, why: End) {
+        if let Some(present) = self.present.remove(node) {
+            // The stream ended by itself at the same time.
+            let _ = present.end.send(why);
+        }
+    }
+
+    pub fn end_all(&mut self, why: &End) {
+        for (_, present) in std::mem::take(&mut self.present) {
+            let _ = present.end.send(why.clone());
+        }
+    }
+
+    /// Sends everybody away, and who comes later as well.
+    pub fn close(&mut self, why: &str) {
+        self.closed = Some(why.into());
+        self.end_all(&End::Move(why.into()));
+    }
+
+    /// The age of the oldest change each session has yet to apply, least first.
+    pub fn lags(&self, feed: &Feed) -> Vec<Duration> {
+        let mut lags: Vec<Duration> = self
+            .present
+            .values()
+            .map(|present| present.lag(feed))
+            .collect();
+        lags.sort_unstable();
+        lags
+    }
+}
+
+impl Present {
+    pub fn lag(&self, feed: &Feed) -> Duration {
+        let lag = |(network, applied): (&NetworkName, &Revision)| feed.lag(network, *applied);
+        self.applied.iter().map(lag).max().unwrap_or_default()
+    }
+}
+
+/// The value below which this share of a sorted list lies.
+pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
+    let last = sorted.len().saturating_sub(1);
+    let place = (last as f64 * share).round() as usize;
+    sorted.get(place).copied().unwrap_or_default()
+}

@@ -1,0 +1,285 @@
+//! Puts the controller together, and takes it apart again in order.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use overlay::{
+    decide::{Refusal, network::create_first},
+    id::ControllerId,
+    network::NetworkSpec,
+    record::{Controller, V1},
+};
+use proto::{
+    shared::agent_service_server::AgentServiceServer,
+    v1::{
+        lease_service_server::LeaseServiceServer, network_service_server::NetworkServiceServer,
+        node_service_server::NodeServiceServer, status_service_server::StatusServiceServer,
+    },
+};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::Server;
+use tonic_health::{
+    ServingStatus,
+    server::{HealthReporter, health_reporter},
+};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::{
+    clock,
+    config::Options,
+    follow::follow,
+    keeper::{self, Failure, Keeper},
+    listener::connections,
+    metrics::Metrics,
+    ops::{self, Ops},
+    seats::Seats,
+    services::{
+        agent::Sessions, lease::Leases, network::Networks, node::Nodes, status::StatusReport,
+    },
+};
+
+/// Requests are small; nobody sends more than this.
+const LARGEST_REQUEST: usize = 256 * 1024;
+/// Calls under way on one connection.
+const MOST_STREAMS: u32 = 256;
+/// A peer that answers no ping is gone.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the health service looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The parts that run until they are told to stop. One that ends by itself ends all.
+#[derive(Default)]
+struct Parts {
+    tasks: JoinSet<&'static str>,
+    running: BTreeSet<&'static str>,
+    /// The doors close first, then the sessions' records end, then the keeper.
+    doors: CancellationToken,
+    seats: CancellationToken,
+    keeper: CancellationToken,
+}
+
+/// Runs until `stop` is cancelled or a part fails.
+pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    options.check_plain_text()?;
+    let first_network = options.default_network()?;
+    let timing = options.timing()?;
+    let store = options.open_store()?;
+    let described: Arc<str> = store.describe().into();
+    let listener = bind("--listen", options.listen).await?;
+    let ops_listener = bind("--ops-listen", options.ops_listen).await?;
+    let listen = listener.local_addr().context("--listen")?;
+    let ctl = ControllerId(Uuid::new_v4());
+    info!(controller = %ctl, %listen, ops = %ops_listener.local_addr()?, store = %described, "starting");
+
+    let mut parts = Parts::default();
+    let metrics = Metrics::default();
+    let events = follow(store.clone(), parts.keeper.clone());
+    let (keeper, task) = keeper::Task::new(store.clone(), ctl, timing, events, metrics.clone());
+    parts.start("the keeper", task.run(parts.keeper.clone()));
+
+    let record = Controller {
+        v: V1,
+        listen: listen.to_string(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started: clock::now(),
+        wall_ms: clock::now(),
+    };
+    let (seats, task) = Seats::new(store, keeper.clone(), record, timing.session_ttl);
+    parts.start("the seats", task.run(parts.seats.clone()));
+
+    let sessions = TaskTracker::new();
+    let (health, health_service) = health_reporter();
+    parts.start(
+        "the health service",
+        report(keeper.clone(), health, parts.doors.clone()),
+    );
+    let server = serve(&keeper, seats, &metrics, &described, &sessions)?
+        .add_service(health_service)
+        .serve_with_incoming_shutdown(connections(listener), parts.doors.clone().cancelled_owned());
+    parts.start("the gRPC server", async move {
+        if let Err(error) = server.await {
+            error!(%error, "the gRPC server failed");
+        }
+    });
+    let router = ops::router(Ops {
+        keeper: keeper.clone(),
+        metrics,
+        store: described,
+    });
+    let closed = parts.doors.clone().cancelled_owned();
+    parts.start("the ops server", async move {
+        if let Err(error) = axum::serve(ops_listener, router)
+            .with_graceful_shutdown(closed)
+            .await
+        {
+            error!(%error, "the ops server failed");
+        }
+    });
+    let (first, making) = (keeper.clone(), parts.keeper.clone());
+    tokio::spawn(async move {
+        making
+            .run_until_cancelled(make_first_network(first, first_network))
+            .await;
+    });
+
+    // Waiting for the first of two loses neither.
+    let failed = tokio::select! {
+        () = stop.cancelled() => None,
+        Some(ended) = parts.tasks.join_next() => Some(ended),
+    };
+    drain(parts, &keeper, &sessions, options.drain).await;
+    match failed {
+        None => Ok(()),
+        Some(Ok(name)) => Err(anyhow!("{name} ended by itself")),
+        Some(Err(error)) => Err(anyhow!(error).context("a part of the controller died")),
+    }
+}
+
+impl Parts {
+    fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        self.running.insert(name);
+        self.tasks.spawn(async move {
+            part.await;
+            name
+        });
+    }
+
+    /// Waits for these to end, and names those that do not in time.
+    async fn ended(&mut self, names: &[&'static str], within: Duration) {
+        let all = async {
+            while names.iter().any(|name| self.running.contains(name)) {
+                match self.tasks.join_next().await {
+                    Some(Ok(name)) => self.running.remove(name),
+                    Some(Err(_)) => false,
+                    None => break,
+                };
+            }
+        };
+        if timeout(within, all).await.is_err() {
+            let hangs: Vec<_> = names
+                .iter()
+                .filter(|name| self.running.contains(*name))
+                .collect();
+            warn!(?hangs, "did not end in time");
+        }
+    }
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {flag} {address}"))
+}
+
+fn serve(
+    keeper: &Keeper,
+    seats: Seats,
+    metrics: &Metrics,
+    store: &Arc<str>,
+    sessions: &TaskTracker,
+) -> anyhow::Result<tonic::transport::server::Router> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTOR)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let agents = Sessions {
+        keeper: keeper.clone(),
+        seats,
+        metrics: metrics.clone(),
+        tasks: sessions.clone(),
+    };
+    let status = StatusReport {
+        keeper: keeper.clone(),
+        store: store.clone(),
+    };
+    let keeper = || keeper.clone();
+    Ok(Server::builder()
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .max_concurrent_streams(MOST_STREAMS)
+        .add_service(reflection)
+        .add_service(AgentServiceServer::new(agents).max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(
+            LeaseServiceServer::new(Leases { keeper: keeper() })
+                .max_decoding_message_size(LARGEST_REQUEST),
+        )
+        .add_service(
+            NetworkServiceServer::new(Networks { keeper: keeper() })
+                .max_decoding_message_size(LARGEST_REQUEST),
+        )
+        .add_service(
+            NodeServiceServer::new(Nodes { keeper: keeper() })
+                .max_decoding_message_size(LARGEST_REQUEST),
+        )
+        .add_service(StatusServiceServer::new(status).max_decoding_message_size(LARGEST_REQUEST)))
+}
+
+/// A fleet without any network gets the first one from whichever controller is first.
+async fn make_first_network(keeper: Keeper, spec: NetworkSpec) {
+    loop {
+        let spec = spec.clone();
+        match keeper.write(move |view| create_first(view, &spec)).await {
+            Ok((network, _)) => {
+                let pools: Vec<String> = network.pools().map(|pool| pool.to_string()).collect();
+                info!(network = %network.name, pools = pools.join(","), "made the first network");
+                return;
+            }
+            Err(Failure::Refused(Refusal::NothingToDo)) => return,
+            Err(Failure::Refused(refusal)) => {
+                warn!(%refusal, "could not make the first network");
+                return;
+            }
+            Err(Failure::Unavailable(_)) => sleep(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+/// Sends the agents away, waits for them, then ends the rest in order. Whatever does
+/// not end in time is named.
+async fn drain(mut parts: Parts, keeper: &Keeper, sessions: &TaskTracker, within: Duration) {
+    info!("stopping: sending the agents to other controllers");
+    keeper
+        .tell(|state| state.roster.close("this controller is stopping"))
+        .await;
+    parts.doors.cancel();
+    sessions.close();
+    if timeout(within, sessions.wait()).await.is_err() {
+        warn!(
+            sessions = sessions.len(),
+            "some sessions did not end in time"
+        );
+    }
+    parts.seats.cancel();
+    parts.ended(&["the seats"], within).await;
+    parts
+        .ended(&["the gRPC server", "the ops server"], within)
+        .await;
+    parts.keeper.cancel();
+    parts.ended(&["the keeper"], within).await;
+    info!("stopped");
+}
+
+/// Tells the standard health service whether this controller decides.
+async fn report(keeper: Keeper, health: HealthReporter, closed: CancellationToken) {
+    let follow = async {
+        while let Ok(reason) = keeper.with(|state| state.why_not_ready()).await {
+            let status = match reason {
+                None => ServingStatus::Serving,
+                Some(_) => ServingStatus::NotServing,
+            };
+            health.set_service_status("", status).await;
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    closed.run_until_cancelled(follow).await;
+    health
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
+}

@@ -1,0 +1,125 @@
+//! The agent's service: who it is first, then its session.
+
+use std::time::Duration;
+
+use overlay::{decide::session, id::Life};
+use proto::{
+    decode::{self, Hello},
+    encoded::Encoded,
+    shared::agent_service_server::AgentService,
+    v1::{self, agent_message},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+use tracing::info;
+use uuid::Uuid;
+
+use super::{invalid, status};
+use crate::{
+    keeper::Keeper,
+    listener::Peer,
+    metrics::Metrics,
+    seats::Seats,
+    session::{Joined, Session},
+};
+
+/// An agent says who it is within this time.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Messages on their way into one stream.
+const BACKLOG: usize = 2;
+
+pub struct Sessions {
+    pub keeper: Keeper,
+    pub seats: Seats,
+    pub metrics: Metrics,
+    pub tasks: TaskTracker,
+}
+
+#[async_trait]
+impl AgentService for Sessions {
+    type SessionStream = ReceiverStream<Result<Encoded, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let peer = request
+            .extensions()
+            .get::<Peer>()
+            .cloned()
+            .unwrap_or_default();
+        let mut input = request.into_inner();
+        let hello = first(&mut input).await?;
+        let (output, stream) = mpsc::channel(BACKLOG);
+        let (session, joined) = self.open(hello, peer, output).await?;
+        self.tasks.spawn(session.run(joined, input));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// The first message of a stream, which must be a hello.
+async fn first(input: &mut Streaming<v1::AgentMessage>) -> Result<Hello, Status> {
+    let message = timeout(HELLO_WITHIN, input.message()).await;
+    let message = message.map_err(|_| Status::deadline_exceeded("the agent said no hello"))??;
+    match message.and_then(|message| message.message) {
+        Some(agent_message::Message::Hello(hello)) => {
+            decode::hello(&hello).map_err(|error| invalid(&error))
+        }
+        Some(_) | None => Err(Status::invalid_argument(
+            "the first message must be a hello",
+        )),
+    }
+}
+
+impl Sessions {
+    /// Opens the session in the store and enters it in the roster.
+    async fn open(
+        &self,
+        hello: Hello,
+        peer: Peer,
+        output: mpsc::Sender<Result<Encoded, Status>>,
+    ) -> Result<(Session, Vec<Joined>), Status> {
+        let seat = self
+            .seats
+            .take()
+            .await
+            .map_err(|failure| status(&failure))?;
+        let memberships = hello
+            .joins
+            .iter()
+            .map(|join| join.membership(Life(Uuid::new_v4())));
+        let ask = session::Open {
+            node: hello.node.clone(),
+            id: hello.id,
+            sid: hello.sid,
+            previous: hello.previous.clone(),
+            networks: memberships.collect(),
+            ttl: seat.ttl,
+        };
+        let opened = self
+            .keeper
+            .write(move |view| session::open(view, &ask))
+            .await;
+        let (leases, revision) = opened.map_err(|failure| status(&failure))?;
+        info!(node = %hello.node, session = %hello.sid, address = ?peer.address, "agent connected");
+        let joined = hello.joins.iter().zip(leases).map(|(join, lease)| Joined {
+            network: join.network.clone(),
+            lease,
+            revision,
+            held: join.held,
+        });
+        let joined = joined.collect();
+        let session = Session::enter(
+            self.keeper.clone(),
+            self.metrics.clone(),
+            &hello,
+            peer,
+            seat,
+            output,
+        )
+        .await;
+        Ok((session.map_err(|failure| status(&failure))?, joined))
+    }
+}

@@ -1,0 +1,469 @@
+//! One agent's session, from its hello to its end. One task drives it.
+//!
+//! It holds a place in the feed for every network its agent has joined, and nothing
+//! that grows: a reader that does not read is coalesced, resynchronised, and in the
+//! end dropped.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use overlay::{
+    decide::{Refusal, session},
+    id::{Life, SessionId},
+    name::{NetworkName, NodeName},
+    record::Lease,
+    registry::{Registry, Stored},
+    txn::Revision,
+};
+use proto::{
+    decode::{self, Hello},
+    encode,
+    encoded::Encoded,
+    v1::{self, agent_message, controller_message::Message},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{sleep, timeout},
+};
+use tonic::{Status, Streaming};
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+use crate::{
+    clock,
+    feed::Feed,
+    keeper::{Failure, Keeper},
+    listener::Peer,
+    metrics::Metrics,
+    roster::End,
+    seats::Seat,
+    services::status,
+};
+
+/// How long a session waits for this controller to see what its agent has seen.
+const CATCH_UP: Duration = Duration::from_secs(5);
+/// A reader that takes nothing for this long is dropped.
+const STUCK: Duration = Duration::from_secs(60);
+/// How soon an agent is to be gone that is asked to move.
+const MOVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// A network the agent has joined, as it begins to be told of it.
+pub struct Joined {
+    pub network: NetworkName,
+    pub lease: Lease,
+    pub revision: Revision,
+    /// What the agent holds of it already.
+    pub held: Revision,
+}
+
+pub struct Session {
+    keeper: Keeper,
+    metrics: Metrics,
+    feed: watch::Receiver<Feed>,
+    node: NodeName,
+    sid: SessionId,
+    cluster: String,
+    /// Whether the agent's revisions are of this history.
+    same_cluster: bool,
+    places: BTreeMap<NetworkName, Revision>,
+    end: oneshot::Receiver<End>,
+    output: mpsc::Sender<Result<Encoded, Status>>,
+    peer: Peer,
+    /// Given back when the session is over.
+    _seat: Seat,
+}
+
+/// Why a session is over.
+enum Over {
+    /// The agent closed it, or its connection broke.
+    Gone,
+    Ended(End),
+    Stuck,
+    Failed(Failure),
+}
+
+impl Session {
+    /// Enters a session that was opened in the store.
+    pub async fn enter(
+        keeper: Keeper,
+        metrics: Metrics,
+        hello: &Hello,
+        peer: Peer,
+        seat: Seat,
+        output: mpsc::Sender<Result<Encoded, Status>>,
+    ) -> Result<Self, Failure> {
+        let (node, sid) = (hello.node.clone(), hello.sid);
+        let (version, address) = (hello.version.clone(), peer.address);
+        let networks: Vec<NetworkName> = hello
+            .joins
+            .iter()
+            .map(|join| join.network.clone())
+            .collect();
+        let end = keeper
+            .with(move |state| {
+                let current = is_current(state.registry(), &node, sid);
+                let end = state
+                    .roster
+                    .enter(node.clone(), sid, address, version, networks);
+                // It may have been taken over since it was opened.
+                if !current {
+                    state.roster.end(&node, End::TakenOver);
+                }
+                end
+            })
+            .await?;
+        let feed = keeper.feed();
+        let cluster = feed.borrow().cluster().to_owned();
+        Ok(Self {
+            same_cluster: hello.cluster == cluster,
+            keeper,
+            metrics,
+            feed,
+            node: hello.node.clone(),
+            sid,
+            cluster,
+            places: BTreeMap::new(),
+            end,
+            output,
+            peer,
+            _seat: seat,
+        })
+    }
+
+    /// Runs to its end, and cleans up after it.
+    pub async fn run(mut self, joined: Vec<Joined>, mut input: Streaming<v1::AgentMessage>) {
+        let over = match self.begin(joined).await {
+            Ok(()) => self.talk(&mut input).await,
+            Err(over) => over,
+        };
+        self.close(over, &mut input).await;
+    }
+
+    async fn begin(&mut self, joined: Vec<Joined>) -> Result<(), Over> {
+        let ctl = self
+            .keeper
+            .with(|state| state.ctl)
+            .await
+            .map_err(Over::Failed)?;
+        let revision = self.feed.borrow().revision();
+        let welcome = Message::Welcome(v1::Welcome {
+            controller: ctl.to_string(),
+            cluster: self.cluster.clone(),
+            revision,
+        });
+        self.send(welcome.into()).await?;
+        for joined in joined {
+            self.start(joined).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the agent of a network from what it holds of it, or from a snapshot.
+    async fn start(&mut self, joined: Joined) -> Result<(), Over> {
+        let Joined {
+            network,
+            lease,
+            revision,
+            held,
+        } = joined;
+        let (of, node) = (network.clone(), self.node.clone());
+        let message = self.keeper.with(move |state| {
+            let space = state.registry().space(&of);
+            let record = space.and_then(|space| space.network());
+            let lease = Stored {
+                revision,
+                value: lease,
+            };
+            Message::Joined(v1::Joined {
+                network: record.map(|record| encode::network(record, None)),
+                lease: Some(encode::lease(&of, &node, &lease, clock::now())),
+            })
+        });
+        let message = message.await.map_err(Over::Failed)?;
+        self.send(message.into()).await?;
+        let known = self.same_cluster && held > 0;
+        if known
+            && self
+                .keeper
+                .reach(held, CATCH_UP)
+                .await
+                .map_err(Over::Failed)?
+        {
+            self.places.insert(network, held);
+            return Ok(());
+        }
+        self.resync(network).await
+    }
+
+    async fn resync(&mut self, network: NetworkName) -> Result<(), Over> {
+        let of = network.clone();
+        let snapshot = self.keeper.with(move |state| state.snapshot(&of)).await;
+        let snapshot = snapshot.map_err(Over::Failed)?;
+        for part in snapshot.parts {
+            self.send(part).await?;
+        }
+        self.places.insert(network, snapshot.revision);
+        Ok(())
+    }
+
+    async fn talk(&mut self, input: &mut Streaming<v1::AgentMessage>) -> Over {
+        loop {
+            if let Err(over) = self.deliver().await {
+                return over;
+            }
+            // Every arm is cancel-safe: a change stays marked as new until it is
+            // seen, a message is either returned or still in the stream.
+            let heard = tokio::select! {
+                end = &mut self.end => return Over::Ended(end.unwrap_or(End::TakenOver)),
+                changed = self.feed.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Over::Ended(End::Move("this controller is stopping".into())),
+                },
+                message = input.message() => message,
+            };
+            let message = match heard {
+                Ok(Some(message)) => message,
+                Ok(None) | Err(_) => return Over::Gone,
+            };
+            if let Some(message) = message.message
+                && let Err(over) = self.hear(message).await
+            {
+                return over;
+            }
+        }
+    }
+
+    /// Sends what the feed has beyond this session's places.
+    async fn deliver(&mut self) -> Result<(), Over> {
+        let networks: Vec<NetworkName> = self.places.keys().cloned().collect();
+        for network in networks {
+            let place = self.places.get(&network).copied().unwrap_or(0);
+            let next = self.feed.borrow_and_update().next(&network, place);
+            match next {
+                Ok(next) => {
+                    for message in next.messages {
+                        self.send(message).await?;
+                    }
+                    self.places.insert(network, next.place);
+                }
+                Err(_) => {
+                    self.metrics.resyncs.inc();
+                    debug!(node = %self.node, %network, "a slow stream starts over from a snapshot");
+                    self.resync(network).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
+        match message {
+            agent_message::Message::Report(report) => self.report(report).await,
+            agent_message::Message::Join(join) => {
+                let name = join.network.clone();
+                match self.join(&join).await {
+                    Ok(Some(joined)) => self.start(joined).await?,
+                    Ok(None) => {}
+                    Err(reason) => self.refuse(name, reason).await?,
+                }
+            }
+            agent_message::Message::Leave(leave) => {
+                if let Err(reason) = self.leave(&leave.network).await {
+                    self.refuse(leave.network, reason).await?;
+                }
+            }
+            // Said already.
+            agent_message::Message::Hello(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Joins a network; none for one that was joined: then only its VTEP is published.
+    async fn join(&mut self, join: &v1::Join) -> Result<Option<Joined>, String> {
+        let join = decode::join(join).map_err(|error| error.to_string())?;
+        let membership = join.membership(Life(Uuid::new_v4()));
+        let (node, sid) = (self.node.clone(), self.sid);
+        let decided = self
+            .keeper
+            .write(move |view| session::join(view, &node, sid, &membership))
+            .await;
+        let (lease, revision) = decided.map_err(|failure| failure.to_string())?;
+        if self.places.contains_key(&join.network) {
+            return Ok(None);
+        }
+        let (node, sid, network) = (self.node.clone(), self.sid, join.network.clone());
+        let entered = self.keeper.with(move |state| {
+            if let Some(here) = state.roster.session(&node, sid) {
+                here.applied.insert(network, 0);
+            }
+        });
+        entered.await.map_err(|failure| failure.to_string())?;
+        Ok(Some(Joined {
+            network: join.network,
+            lease,
+            revision,
+            held: join.held,
+        }))
+    }
+
+    async fn leave(&mut self, network: &str) -> Result<(), String> {
+        let network: NetworkName =
+            decode::parse("network", network).map_err(|error| error.to_string())?;
+        let (node, sid, of) = (self.node.clone(), self.sid, network.clone());
+        let left = self
+            .keeper
+            .write(move |view| session::leave(view, &node, sid, &of))
+            .await;
+        match left {
+            Ok(_) | Err(Failure::Refused(Refusal::NoLease { .. })) => {}
+            Err(failure) => return Err(failure.to_string()),
+        }
+        self.places.remove(&network);
+        let (node, sid) = (self.node.clone(), self.sid);
+        self.keeper
+            .tell(move |state| {
+                if let Some(here) = state.roster.session(&node, sid) {
+                    here.applied.remove(&network);
+                }
+            })
+            .await;
+        Ok(())
+    }
+
+    async fn report(&self, report: v1::Report) {
+        let (node, sid) = (self.node.clone(), self.sid);
+        let applied_seconds = self.metrics.applied_seconds.clone();
+        self.keeper
+            .tell(move |state| {
+                let lags: Vec<Duration> = {
+                    let feed = state.feed();
+                    let Some(here) = state.roster.get(&node).filter(|here| here.sid == sid) else {
+                        return;
+                    };
+                    let before = here.applied.iter();
+                    before
+                        .map(|(network, applied)| feed.lag(network, *applied))
+                        .collect()
+                };
+                let Some(here) = state.roster.session(&node, sid) else {
+                    return;
+                };
+                here.ready = report.ready;
+                here.reason = report.reason;
+                for said in report.networks {
+                    if let Ok(network) = said.network.parse::<NetworkName>()
+                        && let Some(applied) = here.applied.get_mut(&network)
+                    {
+                        *applied = said.applied_revision.max(*applied);
+                    }
+                }
+                for lag in lags.into_iter().filter(|lag| !lag.is_zero()) {
+                    applied_seconds.observe(lag.as_secs_f64());
+                }
+            })
+            .await;
+    }
+
+    async fn refuse(&mut self, network: String, reason: String) -> Result<(), Over> {
+        let refused = Message::Refused(v1::Refused { network, reason });
+        self.send(refused.into()).await
+    }
+
+    /// Hands one message to the stream, for as long as a reader may take.
+    async fn send(&mut self, message: Encoded) -> Result<(), Over> {
+        // Cancel-safe: when another arm wins, the session is over anyway.
+        tokio::select! {
+            sent = self.output.send(Ok(message)) => sent.map_err(|_| Over::Gone),
+            end = &mut self.end => Err(Over::Ended(end.unwrap_or(End::TakenOver))),
+            () = sleep(STUCK) => Err(Over::Stuck),
+        }
+    }
+
+    async fn close(self, over: Over, input: &mut Streaming<v1::AgentMessage>) {
+        let Self {
+            keeper,
+            metrics,
+            node,
+            sid,
+            output,
+            peer,
+            ..
+        } = self;
+        let last = match over {
+            Over::Gone => {
+                info!(%node, "agent disconnected");
+                None
+            }
+            Over::Stuck => {
+                metrics.stuck_readers.inc();
+                warn!(%node, "the agent reads nothing: dropping its connection");
+                peer.kill.cancel();
+                None
+            }
+            Over::Failed(failure) => Some(status(&failure)),
+            Over::Ended(end) => {
+                say_goodbye(&end, &node, &output, input).await;
+                return;
+            }
+        };
+        if let Some(last) = last {
+            // The reader may be gone, or not reading; the stream ends all the same.
+            let _ = output.try_send(Err(last));
+        }
+        let leaving = node.clone();
+        keeper
+            .tell(move |state| state.roster.leave(&leaving, sid))
+            .await;
+        let of = node.clone();
+        let closed = keeper
+            .write(move |view| session::close(view, &of, sid))
+            .await;
+        if let Err(Failure::Unavailable(reason)) = closed {
+            debug!(%node, reason, "could not close the session in the store; it ends by itself");
+        }
+    }
+}
+
+/// Tells an agent why its session ends. One that is to move is given the time to.
+async fn say_goodbye(
+    end: &End,
+    node: &NodeName,
+    output: &mpsc::Sender<Result<Encoded, Status>>,
+    input: &mut Streaming<v1::AgentMessage>,
+) {
+    let last = match end {
+        End::Removed => {
+            info!(%node, "the node was removed: ending its session");
+            Status::permission_denied(format!("node {node} was removed"))
+        }
+        End::TakenOver => {
+            info!(%node, "the node has a newer session: ending this one");
+            Status::aborted(format!("node {node} has a newer session"))
+        }
+        End::Expired => {
+            info!(%node, "the session expired in the store");
+            Status::unavailable("the session expired in the store; open it again")
+        }
+        End::Move(reason) => {
+            let message = Message::Move(v1::Move {
+                reason: reason.clone(),
+                within_ms: u64::try_from(MOVE_WITHIN.as_millis()).unwrap_or(u64::MAX),
+            });
+            let moved = async {
+                if output.send(Ok(message.into())).await.is_ok() {
+                    while let Ok(Some(_)) = input.message().await {}
+                }
+            };
+            // Not gone in time: the stream ends all the same.
+            let _ = timeout(MOVE_WITHIN, moved).await;
+            Status::unavailable(format!("{reason}; go to another controller"))
+        }
+    };
+    let _ = output.try_send(Err(last));
+}
+
+fn is_current(registry: &Registry, node: &NodeName, sid: SessionId) -> bool {
+    registry
+        .sessions()
+        .get(node)
+        .is_some_and(|session| session.value.sid == sid)
+}

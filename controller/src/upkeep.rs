@@ -1,0 +1,170 @@
+//! Lapse and reclaim, paced: what ends by itself is ended by any controller, a few
+//! at a time, and by none whose clock cannot be trusted.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use overlay::{
+    decide::{
+        View,
+        decay::{self, Due, Patience, Seen},
+    },
+    flight::Flight,
+    id::ControllerId,
+    name::{NetworkName, NodeName},
+    record::LeaseKind,
+    txn::Revision,
+};
+use tokio::{sync::oneshot, time::Instant};
+use tracing::{info, warn};
+
+use crate::{
+    clock,
+    keeper::{Ask, Pending, State},
+};
+
+/// A controller whose clock is further than this from another's ends nothing.
+const CLOCKS_APART_MS: i64 = 30_000;
+/// The most that is begun in a second.
+const PACE: f64 = 50.0;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+
+pub struct Upkeep {
+    patience: Patience,
+    pause: Duration,
+    next: Instant,
+    /// Since when nodes have had no session, by the monotonic clock.
+    absent: BTreeMap<NodeName, Instant>,
+    /// Since when leases that end by time are at their revision.
+    unchanged: BTreeMap<(NetworkName, NodeName), (Revision, Instant)>,
+}
+
+impl Upkeep {
+    pub fn new(patience: Patience) -> Self {
+        let pause = (patience.grace / 12).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        Self {
+            patience,
+            pause,
+            next: Instant::now() + pause,
+            absent: BTreeMap::new(),
+            unchanged: BTreeMap::new(),
+        }
+    }
+
+    /// The requests to end what is due, at most once a pause.
+    pub fn due(&mut self, state: &mut State, flight: &Flight) -> Vec<Pending> {
+        let now = Instant::now();
+        if now < self.next {
+            return Vec::new();
+        }
+        self.next = now + self.pause;
+        self.observe(state, now);
+        if hold_for_clocks(state) {
+            return Vec::new();
+        }
+        let view = View {
+            registry: state.registry(),
+            flight,
+            ctl: state.ctl,
+            now: clock::now(),
+            spread: 0,
+        };
+        let ctl = state.ctl;
+        let seen = self.seen(now);
+        let due = decay::due(&view, &seen, &self.patience, |node| jitter(node, ctl));
+        let patience = self.patience;
+        due.into_iter()
+            .take((PACE * self.pause.as_secs_f64()).ceil() as usize)
+            .map(|due| {
+                log(&due);
+                // Nobody waits for the answer: what is still due is due again.
+                let (reply, _) = oneshot::channel();
+                let decide = move |view: &View<'_>| decay::settle(view, &patience, &due);
+                Pending::new(Box::new(Ask::new(decide, reply)))
+            })
+            .collect()
+    }
+
+    fn observe(&mut self, state: &State, now: Instant) {
+        let registry = state.registry();
+        let mut absent = BTreeMap::new();
+        let mut unchanged = BTreeMap::new();
+        for (network, space) in registry.spaces() {
+            for (node, lease) in space.leases() {
+                if registry.sessions().contains_key(node) {
+                    continue;
+                }
+                if lease.value.kind == LeaseKind::Agent && lease.value.gone_at.is_none() {
+                    let since = self.absent.get(node).copied().unwrap_or(now);
+                    absent.insert(node.clone(), since);
+                }
+                if lease.value.expires_at.is_some() {
+                    let key = (network.clone(), node.clone());
+                    let since = match self.unchanged.get(&key) {
+                        Some((revision, since)) if *revision == lease.revision => *since,
+                        Some(_) | None => now,
+                    };
+                    unchanged.insert(key, (lease.revision, since));
+                }
+            }
+        }
+        (self.absent, self.unchanged) = (absent, unchanged);
+    }
+
+    fn seen(&self, now: Instant) -> Seen {
+        Seen {
+            absent: self
+                .absent
+                .iter()
+                .map(|(node, since)| (node.clone(), now - *since))
+                .collect(),
+            unchanged: self
+                .unchanged
+                .iter()
+                .map(|(key, (revision, since))| (key.clone(), (*revision, now - *since)))
+                .collect(),
+        }
+    }
+}
+
+/// Says so, once, when this controller's clock is off from another's.
+fn hold_for_clocks(state: &mut State) -> bool {
+    let off = state
+        .offsets
+        .iter()
+        .find(|(_, offset)| offset.abs() > CLOCKS_APART_MS);
+    let held = off.map_or(String::new(), |(id, offset)| {
+        format!("the clock of controller {id} is {offset} ms off this one's: nothing lapses or is reclaimed here until they agree")
+    });
+    if held.is_empty() != state.upkeep_held.is_empty() {
+        if held.is_empty() {
+            info!("the clocks agree again: leases lapse and are reclaimed");
+        } else {
+            warn!(reason = %held, "holding back lapse and reclaim");
+        }
+    }
+    state.upkeep_held = held;
+    !state.upkeep_held.is_empty()
+}
+
+/// From 0 to 1, another for each node and controller: no two begin at the same moment.
+fn jitter(node: &NodeName, ctl: ControllerId) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (node, ctl).hash(&mut hasher);
+    hasher.finish() as f64 / u64::MAX as f64
+}
+
+fn log(due: &Due) {
+    match due {
+        Due::Lapse(network, node) => info!(%network, %node, "the node is gone: its lease lapses"),
+        Due::Reclaim(network, node) => info!(%network, %node, "reclaiming the lease"),
+        Due::End(network, node) => info!(%network, %node, "ending the lease"),
+        Due::Withdraw(network, node) => info!(%network, %node, "withdrawing the reservation"),
+        Due::Forget(_) => {}
+        Due::Erase(network) => info!(%network, "the network is empty: erasing it"),
+    }
+}
