@@ -143,7 +143,19 @@ async fn child_fills_its_disk() -> Result<()> {
     let lost = event(&mut events).await?;
     ensure!(matches!(lost, WatchEvent::Lost(_)), "{lost:?}");
 
+    let aside = path.with_file_name("aside");
+    std::fs::rename(&path, &aside)?;
     std::fs::remove_file(&ballast)?;
+    let vanished = eventually("it looks for its file", || async {
+        let failure = format!("{:?}", store.load().await);
+        ensure!(failure.contains("No such file"), "{failure}");
+        Ok(path.try_exists()?)
+    });
+    ensure!(
+        !vanished.await?,
+        "an empty store in place of the one that vanished"
+    );
+    std::fs::rename(&aside, &path)?;
     let loaded = eventually("the store works again", || async {
         Ok(store.load().await?)
     })

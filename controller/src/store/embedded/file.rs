@@ -68,6 +68,7 @@ pub struct Changes<'a> {
 pub struct Snapshot(ReadTransaction);
 
 impl File {
+    /// Makes it if there is none.
     pub fn open(path: &Path) -> Result<(Self, Contents), OpenError> {
         let io = |source| OpenError::Io {
             path: path.to_owned(),
@@ -86,6 +87,15 @@ impl File {
             make(path)?;
             lock.sync_all().map_err(io)?;
         }
+        Self::reopen(path)
+    }
+
+    /// One that vanished is an error: an empty one in its place would be obeyed.
+    pub fn reopen(path: &Path) -> Result<(Self, Contents), OpenError> {
+        let io = |source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let damaged = |error: redb::Error| open_error(path, error);
         let file = fs::OpenOptions::new()
             .read(true)

@@ -171,7 +171,7 @@ impl Owner {
         if Instant::now() < broken.retry {
             return;
         }
-        match File::open(&self.path) {
+        match File::reopen(&self.path) {
             Ok((file, contents)) => self.open = Ok(Open::new(file, contents)),
             Err(error) => {
                 broken.reason = match error.source() {
