@@ -42,6 +42,7 @@ const POOLS: [[&str; 2]; 3] = [
 /// The changes of one transaction.
 pub type Change = Vec<(String, Option<Vec<u8>>)>;
 
+#[derive(Debug, Clone)]
 pub struct Fleet {
     pub entries: BTreeMap<String, (Vec<u8>, Revision)>,
     pub revision: Revision,
