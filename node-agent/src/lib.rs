@@ -1,1 +1,9 @@
+//! weft-agent: one host's side of the overlay.
+//!
+//! Today it holds the host's session and lease, and follows its peers ([`session`])
+//! under an identity kept on disk ([`identity`]). It does not program the kernel yet.
 
+pub mod config;
+pub mod identity;
+pub mod run;
+pub mod session;

@@ -23,12 +23,14 @@ use std::{
 use clap::{ArgMatches, Parser};
 use thiserror::Error;
 
+pub mod daemon;
 pub mod duration;
 pub mod exit;
 pub mod file;
 pub mod log;
 mod nearest;
 
+pub use daemon::serve;
 pub use duration::{format_duration, parse_duration};
 pub use exit::Exit;
 pub use log::{Common, LogFormat};

@@ -1,0 +1,38 @@
+# What a person types; CI types the same.
+
+CARGO ?= cargo
+export CARGO_INCREMENTAL ?= 1
+
+.PHONY: help setup build demo test bench soak fuzz check deny
+
+help: ## Show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: ## Install what building and testing need (Debian packages); does nothing twice
+	@scripts/setup
+
+build: setup ## Build every binary
+	@$(CARGO) build --workspace --bins
+
+demo: build ## Lease subnets on the embedded store and watch what happens
+	@examples/demo
+
+test: build ## Run all tests, on a real etcd
+	@scripts/test
+
+bench: setup ## Measure; the table of docs/benchmarks.md
+	@$(CARGO) build --release --workspace --bins
+	@target/release/weft-bench
+
+soak: setup ## Three controllers, one etcd, faults for a minute (FOR=10m for longer)
+	@$(CARGO) build --release --workspace --bins
+	@target/release/weft-soak --for $(or $(FOR),60s)
+
+fuzz: setup ## Throw garbage at records, messages and config, a minute in all
+	@scripts/fuzz
+
+check: setup ## Formatting, lints, documentation, dependencies
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	@scripts/deny

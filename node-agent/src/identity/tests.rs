@@ -1,0 +1,32 @@
+use super::*;
+
+#[test]
+fn an_identity_is_made_once_and_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Identity::open(&directory.path().join("state")).unwrap();
+    let again = Identity::open(&directory.path().join("state")).unwrap();
+    assert_eq!((first.id(), first.mac()), (again.id(), again.mac()));
+}
+
+#[test]
+fn a_session_is_on_disk_before_it_is_said_and_the_confirmed_one_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut identity = Identity::open(directory.path()).unwrap();
+    let confirmed = identity.next_session().unwrap();
+    identity.confirm(confirmed).unwrap();
+    let tried: Vec<SessionId> = (0..20).map(|_| identity.next_session().unwrap()).collect();
+    let again = Identity::open(directory.path()).unwrap();
+    assert_eq!(again.previous().first(), Some(&confirmed));
+    assert_eq!(again.previous().last(), tried.last());
+    assert!(again.previous().len() <= MOST_PREVIOUS);
+}
+
+#[test]
+fn a_torn_identity_is_an_error_and_not_a_new_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("identity.json");
+    fs::write(&path, "{\"v\":1,\"id\":").unwrap();
+    let error = Identity::open(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("is damaged"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"v\":1,\"id\":");
+}

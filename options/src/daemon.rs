@@ -1,0 +1,61 @@
+//! How a daemon starts and stops: options, log, a runtime, and SIGTERM or SIGINT.
+
+use std::error::Error;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Common, Exit, parse, sentence};
+
+/// Runs a daemon from its arguments to its exit code. `run` gets a token that is
+/// cancelled when the process is told to stop.
+pub fn serve<T: Parser, F>(
+    common: impl FnOnce(&T) -> &Common,
+    run: impl FnOnce(T, CancellationToken) -> F,
+) -> Exit
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let options: T = parse();
+    let name = T::command().get_name().to_owned();
+    let failed = |error: &(dyn Error + 'static)| {
+        eprintln!("{name}: {}", sentence(error));
+        Exit::Failed
+    };
+    if let Err(error) = common(&options).init_tracing() {
+        return failed(&error);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let done = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(cancel_on_signal(stop.clone()));
+        run(options, stop).await
+    });
+    // What still runs is of no use to anybody any more.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => Exit::Done,
+        Err(error) => failed(error.as_ref()),
+    }
+}
+
+async fn cancel_on_signal(stop: CancellationToken) {
+    let heard = |kind| signal(kind).expect("a process may listen for its signals");
+    let (mut terminate, mut interrupt) = (
+        heard(SignalKind::terminate()),
+        heard(SignalKind::interrupt()),
+    );
+    // Whichever comes; nothing is lost with the other.
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+}
