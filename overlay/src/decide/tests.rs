@@ -1,2 +1,6 @@
+mod decays;
 mod model;
+mod pools;
 mod races;
+mod requests;
+mod sessions;

@@ -166,7 +166,10 @@ impl Model {
             Action::Acquire(node, _) => agent(self, node) != Some(true) && self.grant(node, false),
             Action::Open(node, _) => {
                 let granted = self.grant(node, true);
-                granted && (self.sessions.insert(node) || true)
+                if granted {
+                    self.sessions.insert(node);
+                }
+                granted
             }
             Action::Renew(node) => agent(self, node) == Some(false) && self.grant(node, false),
             Action::Release(node) => match agent(self, node) {

@@ -267,7 +267,7 @@ fn run(steps: &[Step]) {
     for step in steps {
         match step {
             Step::Ask { by, action, spread } => {
-                ask(&mut fleet, &mut controllers[*by], action, *spread)
+                ask(&mut fleet, &mut controllers[*by], action, *spread);
             }
             Step::Land { by, which } => land(&mut fleet, &mut controllers[*by], which),
             Step::Watch { by, most } => {
