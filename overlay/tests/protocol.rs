@@ -30,13 +30,13 @@ mod world;
 
 use choice::Theme;
 use fences::Fence;
-use search::Commits;
+use search::Tally;
 
 #[test]
 fn breadth_first() {
     let states = bound("WEFT_STATES", 4_000);
     let depth = bound("WEFT_DEPTH", usize::MAX);
-    let mut commits = Commits::default();
+    let mut tally = Tally::default();
     for (name, world) in starts::all(Fence::Whole) {
         let theme = Theme {
             pending: 2,
@@ -49,12 +49,12 @@ fn breadth_first() {
                     "{:>8} states, depth {:>2}, from {name}",
                     seen.states, seen.depth
                 );
-                commits.add(&seen.commits);
+                tally.add(&seen.tally);
             }
             Err(counterexample) => panic!("{counterexample}"),
         }
     }
-    println!("applied:{commits}");
+    println!("applied:{tally}");
 }
 
 #[test]
@@ -64,16 +64,61 @@ fn walks() {
         usize::MAX => 0..walks,
         seed => seed as u64..seed as u64 + 1,
     };
-    let mut commits = Commits::default();
+    let mut tally = Tally::default();
     for seed in seeds.clone() {
         for (name, world) in starts::all(Fence::Whole) {
-            if let Err(counterexample) = search::walk((name, &world), None, seed, 120, &mut commits)
-            {
+            if let Err(counterexample) = search::walk((name, &world), None, seed, 120, &mut tally) {
                 panic!("WEFT_SEED={seed}: {counterexample}");
             }
         }
     }
-    println!("seeds {seeds:?}, applied:{commits}");
+    println!("seeds {seeds:?}, applied:{tally}");
+}
+
+#[test]
+fn explore() {
+    let walks = bound("WEFT_WALKS", 2000) as u64;
+    let mut tally = Tally::default();
+    for seed in 0..200 {
+        for (name, world) in starts::all(Fence::Whole) {
+            search::walk((name, &world), None, seed, 120, &mut tally).unwrap();
+        }
+    }
+    let mut fences = vec![
+        Fence::Flight,
+        Fence::SkewBound,
+        Fence::LifeOfRelease,
+        Fence::SidOfClose,
+        Fence::RewriteOnOpen,
+    ];
+    fences.extend(tally.compared.iter().map(|&(d, k)| Fence::Compare(d, k)));
+    let only = std::env::var("WEFT_ONLY").ok();
+    for fence in fences {
+        if only
+            .as_ref()
+            .is_some_and(|o| !format!("{fence:?}").contains(o))
+        {
+            continue;
+        }
+        let must = match fence {
+            Fence::Compare(d, _) => Some(d),
+            Fence::LifeOfRelease => Some("release"),
+            Fence::SidOfClose => Some("close"),
+            Fence::SkewBound => Some("reclaim"),
+            _ => None,
+        };
+        let starts = starts::all(fence);
+        let found = (0..walks).find_map(|seed| {
+            let (name, world) = &starts[seed as usize % starts.len()];
+            search::walk((name, world), must, seed, 120, &mut Tally::default())
+                .err()
+                .map(|c| (seed, c))
+        });
+        match found {
+            Some((seed, c)) => println!("{fence:?} seed {seed}: {c}"),
+            None => println!("{fence:?} NONE"),
+        }
+    }
 }
 
 #[expect(

@@ -30,14 +30,13 @@ pub enum Ask {
         sid: u16,
         /// A new one for each decision, also where the session is tried again.
         life: u16,
-        /// Publishes the address that all machines believe to be theirs.
-        shared: bool,
+        vtep: Publish,
     },
     Join {
         name: u8,
         sid: u16,
         life: u16,
-        shared: bool,
+        vtep: Publish,
     },
     Leave {
         name: u8,
@@ -51,7 +50,7 @@ pub enum Ask {
         name: u8,
         machine: Machine,
         life: u16,
-        shared: bool,
+        vtep: Publish,
     },
     Renew {
         name: u8,
@@ -79,6 +78,17 @@ pub enum Ask {
         network: u8,
     },
     Settle(Due),
+}
+
+/// What a machine says of its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publish {
+    /// Its own.
+    Own,
+    /// One that all machines believe to be theirs.
+    Shared,
+    /// It does not name the network: it may join later.
+    Nothing,
 }
 
 /// A machine and how often it was given a new id.
@@ -193,14 +203,16 @@ impl Ask {
                 machine,
                 sid: new,
                 life: begun,
-                shared,
+                vtep: publish,
             } => {
                 let open = Open {
                     node: node(name),
                     id: id(machine),
                     sid: sid(new),
                     previous: previous.iter().map(|&old| sid(old)).collect(),
-                    networks: vec![membership(machine.number, begun, shared)],
+                    networks: membership(machine.number, begun, publish)
+                        .into_iter()
+                        .collect(),
                     ttl,
                 };
                 let decision = decide::session::open(view, &open)?;
@@ -213,13 +225,16 @@ impl Ask {
                 name,
                 sid: own,
                 life: begun,
-                shared,
-            } => granted(decide::session::join(
-                view,
-                &node(name),
-                sid(own),
-                &membership(name, begun, shared),
-            )),
+                vtep: publish,
+            } => {
+                let membership = membership(name, begun, publish).ok_or(Refusal::NothingToDo)?;
+                granted(decide::session::join(
+                    view,
+                    &node(name),
+                    sid(own),
+                    &membership,
+                ))
+            }
             Self::Leave { name, sid: own } => {
                 done(decide::session::leave(view, &node(name), sid(own), &a))
             }
@@ -230,7 +245,7 @@ impl Ask {
                 name,
                 machine,
                 life: begun,
-                shared,
+                vtep: publish,
             } => granted(decide::lease::acquire(
                 view,
                 &Acquire {
@@ -238,7 +253,7 @@ impl Ask {
                     node: node(name),
                     id: Some(id(machine)),
                     new_id: id(machine),
-                    vtep: vtep(name, shared),
+                    vtep: vtep(name, publish).ok_or(Refusal::NothingToDo)?,
                     ttl: TICK,
                     life: life(begun),
                 },
@@ -288,20 +303,24 @@ fn done<T>(decision: Result<Decision<T>, Refusal>) -> Result<Decision<Option<Lea
     })
 }
 
-fn membership(machine: u8, begun: u16, shared: bool) -> Membership {
-    Membership {
+fn membership(machine: u8, begun: u16, publish: Publish) -> Option<Membership> {
+    Some(Membership {
         network: network(0),
-        vtep: vtep(machine, shared),
+        vtep: vtep(machine, publish)?,
         life: life(begun),
-    }
+    })
 }
 
-fn vtep(machine: u8, shared: bool) -> Vtep {
-    let host = if shared { 100 } else { machine + 1 };
-    Vtep {
+fn vtep(machine: u8, publish: Publish) -> Option<Vtep> {
+    let host = match publish {
+        Publish::Own => machine + 1,
+        Publish::Shared => 100,
+        Publish::Nothing => return None,
+    };
+    Some(Vtep {
         underlay: Some(IpAddr::from([192, 0, 2, host])),
         mac: None,
-    }
+    })
 }
 
 /// Network 0 is dual stack with two subnets in each family. Network 1 has what
@@ -355,17 +374,30 @@ impl fmt::Display for Ask {
         let decision = self.decision();
         match self {
             Self::Open {
-                name, machine, sid, ..
-            } => write!(f, "{decision} n{name} by machine {machine}, session {sid}"),
-            Self::Join { name, sid, .. }
-            | Self::Leave { name, sid }
-            | Self::Close { name, sid } => write!(f, "{decision} n{name}, session {sid}"),
+                name,
+                machine,
+                sid,
+                vtep,
+                ..
+            } => write!(
+                f,
+                "{decision} n{name} by machine {machine}, session {sid}, address {vtep:?}"
+            ),
+            Self::Join {
+                name, sid, vtep, ..
+            } => write!(f, "{decision} n{name}, session {sid}, address {vtep:?}"),
+            Self::Leave { name, sid } | Self::Close { name, sid } => {
+                write!(f, "{decision} n{name}, session {sid}")
+            }
             Self::Acquire {
                 name,
                 machine,
                 life,
-                ..
-            } => write!(f, "{decision} n{name} for machine {machine}, life {life}"),
+                vtep,
+            } => write!(
+                f,
+                "{decision} n{name} for machine {machine}, life {life}, address {vtep:?}"
+            ),
             Self::Renew { name, life } | Self::Release { name, life } => {
                 write!(f, "{decision} n{name}, life {life}")
             }

@@ -8,7 +8,7 @@ use overlay::{
 };
 
 use crate::{
-    ask::{Ask, DECISIONS},
+    ask::{Ask, DECISIONS, Publish},
     world::{Action, NAMES, Pending, Stream, World},
 };
 
@@ -17,8 +17,8 @@ use crate::{
 pub struct Theme {
     /// By their places in [`DECISIONS`].
     pub decisions: u32,
-    /// May machines publish one address, may a machine be renamed?
-    pub shared: bool,
+    pub published: &'static [Publish],
+    /// May a machine be renamed?
     pub renamed: bool,
     /// May the controllers lose transactions, replies, ttls; may machines get new ids?
     pub faults: bool,
@@ -32,7 +32,7 @@ impl Theme {
     pub fn everything() -> Self {
         Self {
             decisions: u32::MAX,
-            shared: true,
+            published: &[Publish::Own, Publish::Shared, Publish::Nothing],
             renamed: true,
             faults: true,
             ticks: 8,
@@ -58,11 +58,12 @@ pub fn asks(world: &World, theme: &Theme) -> Vec<(usize, Ask)> {
                 asks.push((ctl, ask));
             }
         };
-        for shared in [false, true] {
-            if shared && !theme.shared {
-                continue;
-            }
-            by_machines(world, theme, ctl, shared, &mut add);
+        by_machines(world, theme, ctl, &mut add);
+        for stream in world.over.iter().filter(|stream| stream.ctl == ctl) {
+            add(Ask::Close {
+                name: stream.name,
+                sid: stream.sid,
+            });
         }
         for name in 0..NAMES as u8 {
             by_name(world, name, &mut add);
@@ -79,71 +80,53 @@ pub fn asks(world: &World, theme: &Theme) -> Vec<(usize, Ask)> {
     asks
 }
 
-fn by_machines(world: &World, theme: &Theme, ctl: usize, shared: bool, add: &mut impl FnMut(Ask)) {
+fn by_machines(world: &World, theme: &Theme, ctl: usize, add: &mut impl FnMut(Ask)) {
     let next = |name: u8| {
         let begun = world.begun[usize::from(name)];
         (begun < theme.begun).then_some(u16::from(name) * 100 + begun + 1)
     };
     for agent in &world.agents {
         let machine = agent.machine;
-        let renamed = (NAMES - 1) as u8;
-        let other = theme.renamed && machine.number == 0;
-        for name in [machine.number].into_iter().chain(other.then_some(renamed)) {
-            if let Some(sid) = next(name) {
-                add(Ask::Open {
+        let own = machine.number;
+        let renamed = (theme.renamed && own == 0).then_some(NAMES as u8 - 1);
+        for name in [own].into_iter().chain(renamed) {
+            let Some(life) = next(name) else { continue };
+            let known = |stream: &&Stream| {
+                stream.ctl == ctl && stream.name == name && agent.tried.contains(&stream.sid)
+            };
+            // A controller that met a conflict decides again, also after the agent went on.
+            let again = world.over.iter().rev().find(known).filter(|_| theme.faults);
+            for &vtep in theme.published {
+                for sid in [life].into_iter().chain(again.map(|stream| stream.sid)) {
+                    add(Ask::Open {
+                        name,
+                        machine,
+                        sid,
+                        life,
+                        vtep,
+                    });
+                }
+                add(Ask::Acquire {
                     name,
                     machine,
-                    sid,
-                    life: sid,
-                    shared,
-                });
-            }
-        }
-        // A controller that met a conflict decides again, also after the agent went on.
-        let again = |stream: &&Stream| stream.ctl == ctl && agent.tried.contains(&stream.sid);
-        if theme.faults
-            && let Some(stream) = world.over.iter().rev().find(again)
-            && let Some(life) = next(stream.name)
-        {
-            add(Ask::Open {
-                name: stream.name,
-                machine,
-                sid: stream.sid,
-                life,
-                shared,
-            });
-        }
-        if let Some(stream) = agent.live.filter(|stream| stream.ctl == ctl) {
-            if let Some(life) = next(stream.name) {
-                add(Ask::Join {
-                    name: stream.name,
-                    sid: stream.sid,
                     life,
-                    shared,
-                });
-            }
-            if !shared {
-                add(Ask::Leave {
-                    name: stream.name,
-                    sid: stream.sid,
+                    vtep,
                 });
             }
         }
-        if let Some(life) = next(machine.number) {
-            add(Ask::Acquire {
-                name: machine.number,
-                machine,
-                life,
-                shared,
-            });
-        }
-    }
-    if !shared {
-        for stream in world.over.iter().filter(|stream| stream.ctl == ctl) {
-            add(Ask::Close {
-                name: stream.name,
-                sid: stream.sid,
-            });
+        let Some(Stream { name, sid, .. }) = agent.live.filter(|stream| stream.ctl == ctl) else {
+            continue;
+        };
+        add(Ask::Leave { name, sid });
+        if let Some(life) = next(name) {
+            for &vtep in theme.published {
+                add(Ask::Join {
+                    name,
+                    sid,
+                    life,
+                    vtep,
+                });
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use overlay::{decide::decay::Due, network::NetworkState, subnet::Family};
 
 use crate::{
-    ask::{self, Ask},
+    ask::{self, Ask, Publish},
     choice,
     fences::Fence,
     invariants::{Checked, Violation, broken},
@@ -160,7 +160,7 @@ fn gives_again(world: &mut World) -> Checked {
             machine,
             sid,
             life: sid,
-            shared: false,
+            vtep: Publish::Own,
         };
         if !decided(world, 1, open)? {
             return broken("drain", format!("machine {machine} cannot have a lease"));

@@ -5,6 +5,7 @@ use overlay::{
     decide::decay::Due,
     id::Life,
     key::Key,
+    name::NodeName,
     network::NetworkState,
     record::{self, Lease, LeaseKind, Node, Session},
     registry::{Registry, Space, Stored},
@@ -53,13 +54,17 @@ pub fn committed(world: &World, before: &Snapshot, winners: &[Pending]) -> Check
 
 /// I3: what is acknowledged is what the store holds.
 fn answered(head: &Registry, pending: &Pending) -> Checked {
-    let (Some(answer), Some((node, _))) = (&pending.answer, leased(pending)) else {
+    let (Some(answer), Some(node)) = (&pending.answer, leased(pending)) else {
         return Ok(());
     };
-    match head.lease(&ask::network(0), &node) {
-        Some(held) if held.value == *answer => Ok(()),
-        _ => broken("I3", format!("{node} was told of a lease that it has not")),
+    let told = |held: &Stored<Lease>| Lease {
+        by: answer.by,
+        ..held.value.clone()
+    };
+    if head.lease(&ask::network(0), &node).map(told).as_ref() == Some(answer) {
+        return Ok(());
     }
+    broken("I3", format!("{node} was told of a lease that it has not"))
 }
 
 fn put(world: &World, before: &Snapshot, pending: &Pending, key: &Key, value: &[u8]) -> Checked {
@@ -87,18 +92,15 @@ fn put(world: &World, before: &Snapshot, pending: &Pending, key: &Key, value: &[
         }
         Key::Lease(network, name) => {
             let new: Lease = record::read(value).expect("an encoded lease");
-            let old = was.lease(network, name).map(|held| &held.value);
-            lease_put(world, was, pending, &new, old)?;
-            if new.kind == LeaseKind::Agent && new.gone_at.is_none() {
-                let session = was.sessions().get(name).map(|session| session.value.sid);
-                let own = ask::sid(pending.ask.meant());
-                let opens = matches!(pending.ask, Ask::Open { .. });
-                if !opens && session != Some(own) {
-                    return broken(
-                        "I7",
-                        format!("{name}: a stream that is over changed its lease"),
-                    );
-                }
+            match was.lease(network, name) {
+                Some(old) => rewritten(world, was, pending, name, &old.value, &new)?,
+                None => begun(pending, &new)?,
+            }
+            if world.past.ended.contains(&new.life) {
+                return broken("I4", format!("{} lives again", short(new.life)));
+            }
+            if leased(pending).is_some() && !matches!(pending.ask, Ask::Renew { .. }) {
+                granted(world, was, pending, name, &new)?;
             }
         }
         Key::Networks
@@ -124,49 +126,78 @@ fn tried(world: &World, pending: &Pending, old: &Stored<Session>) -> bool {
         .any(|&sid| ask::sid(sid) == old.value.sid)
 }
 
-fn lease_put(
+/// I4: only a grant begins a life.
+fn begun(pending: &Pending, new: &Lease) -> Checked {
+    match pending.ask {
+        Ask::Open { .. } | Ask::Join { .. } | Ask::Acquire { .. } => Ok(()),
+        _ => broken(
+            "I4",
+            format!("{} began by {}", short(new.life), pending.ask),
+        ),
+    }
+}
+
+/// I6 and I7: a lease is granted to a node that is there, and to its present stream.
+fn granted(
     world: &World,
     was: &Registry,
     pending: &Pending,
+    name: &NodeName,
     new: &Lease,
-    old: Option<&Lease>,
 ) -> Checked {
-    let life = new.life;
-    if world.past.ended.contains(&life) {
-        return broken("I4", format!("{} lives again", short(life)));
+    if leased(pending).as_ref() != Some(name) {
+        return Ok(());
     }
-    let Some(old) = old else {
-        let by_grant = leased(pending).is_some_and(|(_, grants)| grants);
-        return if by_grant {
-            Ok(())
-        } else {
-            broken("I4", format!("{} began by {}", short(life), pending.ask))
-        };
-    };
-    if (old.life, old.node_id, old.v4, old.v6) != (life, new.node_id, new.v4, new.v6) {
-        let what = format!("{} became {} in place", short(old.life), short(life));
+    let node = world.head.registry.nodes().get(name);
+    if node.is_none_or(|node| node.value.id != new.node_id) {
+        return broken("I6", format!("{name} was granted a lease and is no node"));
+    }
+    let session = was.sessions().get(name).map(|session| session.value.sid);
+    match pending.ask {
+        Ask::Join { sid, .. } if session != Some(ask::sid(sid)) => broken(
+            "I7",
+            format!("{name}: a stream that is over changed its lease"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// I3: a lease stays what it is until it ends, and what is its own stays its own.
+fn rewritten(
+    world: &World,
+    was: &Registry,
+    pending: &Pending,
+    name: &NodeName,
+    old: &Lease,
+    new: &Lease,
+) -> Checked {
+    let same = |lease: &Lease| (lease.life, lease.node_id, lease.v4, lease.v6);
+    if same(old) != same(new) {
+        let what = format!("{} became {} in place", short(old.life), short(new.life));
         return broken("I3", what);
     }
+    if leased(pending).as_ref() == Some(name) {
+        return Ok(());
+    }
+    if was.sessions().contains_key(name) {
+        let what = format!("{name} is alive, and {} changed its lease", pending.ask);
+        return broken("I2", what);
+    }
     let over = old.gone_at.is_some() || old.expires_at.is_some_and(|at| at <= wall(world.time));
-    let holder = leased(pending).map(|(node, _)| node);
-    let own = holder.is_some_and(|node| {
-        was.lease(&ask::network(0), &node)
-            .is_some_and(|held| held.value.life == life)
-    });
-    if old.underlay.is_some() && new.underlay.is_none() && !own && !over {
-        let what = format!("{} lost its underlay address before its time", short(life));
+    if old.underlay != new.underlay && !over {
+        let what = format!("{name} lost its underlay address before its time");
         return broken("underlay", what);
     }
     Ok(())
 }
 
-/// The name whose lease this writes for itself, and whether it may begin one.
-fn leased(pending: &Pending) -> Option<(overlay::name::NodeName, bool)> {
+/// The name whose own lease this writes.
+fn leased(pending: &Pending) -> Option<NodeName> {
     match pending.ask {
-        Ask::Open { name, .. } | Ask::Join { name, .. } | Ask::Acquire { name, .. } => {
-            Some((ask::node(name), true))
-        }
-        Ask::Renew { name, .. } => Some((ask::node(name), false)),
+        Ask::Open { name, .. }
+        | Ask::Join { name, .. }
+        | Ask::Acquire { name, .. }
+        | Ask::Renew { name, .. } => Some(ask::node(name)),
         Ask::Leave { .. }
         | Ask::Close { .. }
         | Ask::Release { .. }
@@ -217,7 +248,7 @@ fn ended(
     world: &World,
     was: &Registry,
     pending: &Pending,
-    name: &overlay::name::NodeName,
+    name: &NodeName,
     held: &Lease,
 ) -> Checked {
     let session = was.sessions().get(name).map(|session| session.value.sid);
@@ -241,8 +272,8 @@ fn ended(
             let due = match held.kind {
                 LeaseKind::Api => held.expires_at.unwrap_or(wall(u64::MAX / 1_000_000)),
                 LeaseKind::Agent => {
-                    let vanished = world.past.vanished.get(name).copied().unwrap_or(0);
-                    wall(vanished).after(ask::TICK)
+                    let vanished = world.past.keeper.get(name);
+                    wall(vanished.map_or(0, |(_, vanished)| *vanished)).after(ask::TICK)
                 }
             };
             if wall(world.time) < due {

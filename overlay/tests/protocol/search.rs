@@ -6,12 +6,12 @@ use std::{
 };
 
 use crate::{
-    ask::DECISIONS,
+    ask::{DECISIONS, Publish},
     choice::{self, Theme},
     digest::digest,
     drain,
     invariants::Violation,
-    world::{Action, Outcome, World},
+    world::{Action, Outcome, Pending, World},
 };
 
 /// A broken rule, and the way there.
@@ -22,9 +22,14 @@ pub struct Counterexample {
     pub violation: Violation,
 }
 
-/// How many transactions of each decision were applied.
+/// What was met on the way.
 #[derive(Debug, Clone, Default)]
-pub struct Commits(pub BTreeMap<&'static str, u64>);
+pub struct Tally {
+    /// How many transactions of each decision were applied.
+    pub applied: BTreeMap<&'static str, u64>,
+    /// Which decision compared which kind of key.
+    pub compared: BTreeSet<(&'static str, &'static str)>,
+}
 
 /// What a search without a counterexample has seen.
 #[derive(Debug, Default)]
@@ -33,7 +38,7 @@ pub struct Seen {
     pub depth: usize,
     /// No state within the bounds is left out.
     pub complete: bool,
-    pub commits: Commits,
+    pub tally: Tally,
 }
 
 /// All states that can be reached, the nearest first.
@@ -76,7 +81,7 @@ pub fn breadth_first(
             if outcome == Outcome::Idle || !known.insert(digest(&next)) {
                 continue;
             }
-            seen.commits.note(&world, &action, outcome);
+            seen.tally.note(&world, &action, outcome, &next);
             if steps.len() >= most_states {
                 seen.complete = false;
                 seen.states = steps.len();
@@ -120,7 +125,7 @@ pub fn walk(
     must: Option<&str>,
     seed: u64,
     length: usize,
-    commits: &mut Commits,
+    tally: &mut Tally,
 ) -> Result<(), Box<Counterexample>> {
     let mut random = Random(seed);
     let theme = theme(&mut random, must);
@@ -136,7 +141,7 @@ pub fn walk(
         match world.act(&action) {
             Ok(Outcome::Idle) => {}
             Ok(outcome) => {
-                commits.note(&before, &action, outcome);
+                tally.note(&before, &action, outcome, &world);
                 trace.push(action);
             }
             Err(violation) => {
@@ -157,9 +162,14 @@ fn theme(random: &mut Random, must: Option<&str>) -> Theme {
     // These end everything else, and are always possible.
     let rare = ["remove", "create", "grow", "delete"].map(|d| bit(Some(d)));
     let rare = rare.into_iter().fold(0, |all, bit| all | bit);
+    let published: Vec<&[Publish]> = vec![
+        &[Publish::Own],
+        &[Publish::Own, Publish::Nothing],
+        &[Publish::Own, Publish::Shared, Publish::Nothing],
+    ];
     Theme {
         decisions: half & !rare | eighth & rare | bit(must),
-        shared: random.below(3) == 0,
+        published: random.pick(published).unwrap_or_default(),
         renamed: random.below(4) == 0,
         faults: random.below(2) == 0,
         ..Theme::everything()
@@ -240,34 +250,48 @@ pub fn replay(start: &World, trace: &[Action]) -> Result<World, (usize, Violatio
     Ok(world)
 }
 
-impl Commits {
-    fn note(&mut self, before: &World, action: &Action, outcome: Outcome) {
-        let (Action::Commit { tickets }, Outcome::Applied(applied)) = (action, outcome) else {
-            return;
-        };
-        let mut chosen = before
-            .pending
-            .iter()
-            .filter(|p| tickets.contains(&p.ticket));
-        // Of a group of which some were applied, it is not told apart which.
-        if applied as usize == tickets.len() || tickets.len() == 1 {
-            for pending in chosen.by_ref().take(applied as usize) {
-                *self.0.entry(pending.ask.decision()).or_default() += 1;
+impl Tally {
+    fn note(&mut self, before: &World, action: &Action, outcome: Outcome, after: &World) {
+        match (action, outcome) {
+            (Action::Commit { tickets }, Outcome::Applied(applied)) => {
+                let chosen = |pending: &&Pending| tickets.contains(&pending.ticket);
+                // Of a group of which some were applied, it is not told apart which.
+                let told = applied as usize == tickets.len();
+                for pending in before.pending.iter().filter(chosen).filter(|_| told) {
+                    *self.applied.entry(pending.ask.decision()).or_default() += 1;
+                }
             }
+            (Action::Decide { ask, .. }, _) => {
+                for compare in after
+                    .pending
+                    .iter()
+                    .last()
+                    .iter()
+                    .flat_map(|p| &p.txn.compares)
+                {
+                    self.compared.insert((ask.decision(), compare.key.kind()));
+                }
+            }
+            _ => {}
         }
     }
 
     pub fn add(&mut self, other: &Self) {
-        for (decision, count) in &other.0 {
-            *self.0.entry(decision).or_default() += count;
+        for (decision, count) in &other.applied {
+            *self.applied.entry(decision).or_default() += count;
         }
+        self.compared.extend(&other.compared);
     }
 }
 
-impl fmt::Display for Commits {
+impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for decision in DECISIONS {
-            write!(f, " {decision} {}", self.0.get(decision).unwrap_or(&0))?;
+            write!(
+                f,
+                " {decision} {}",
+                self.applied.get(decision).unwrap_or(&0)
+            )?;
         }
         Ok(())
     }

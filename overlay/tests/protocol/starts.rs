@@ -1,7 +1,9 @@
 //! Where the searches start.
 
+use std::rc::Rc;
+
 use crate::{
-    ask::{Ask, Machine},
+    ask::{Ask, Machine, Publish},
     choice::everything_due,
     fences::Fence,
     world::{Action, Outcome, World},
@@ -20,6 +22,9 @@ pub fn all(fence: Fence) -> Vec<(&'static str, World)> {
         ("a node removed, its lease still there", removed(fence)),
         ("a network being deleted", deleting(fence)),
         ("a machine under a new name", renamed(fence)),
+        ("a session without a lease", bare(fence)),
+        ("a session beside an API client's lease", beside(fence)),
+        ("a deletion that controller 1 has not seen", unseen(fence)),
         ("no network", World::new(MACHINES, fence)),
     ]
 }
@@ -60,7 +65,7 @@ fn api(fence: Fence) -> World {
         name: 0,
         machine: machine(0),
         life: 1,
-        shared: true,
+        vtep: Publish::Shared,
     };
     done(&mut world, 0, acquire);
     step(&mut world, &Action::Tick);
@@ -71,6 +76,32 @@ fn removed(fence: Fence) -> World {
     let mut world = leased(fence);
     done(&mut world, 1, Ask::Remove { name: 0 });
     step(&mut world, &Action::Reinstall { machine: 0 });
+    world
+}
+
+fn bare(fence: Fence) -> World {
+    let mut world = leased(fence);
+    done(&mut world, 0, Ask::Leave { name: 0, sid: 1 });
+    world
+}
+
+fn beside(fence: Fence) -> World {
+    let mut world = bare(fence);
+    let acquire = Ask::Acquire {
+        name: 0,
+        machine: machine(0),
+        life: 2,
+        vtep: Publish::Own,
+    };
+    done(&mut world, 1, acquire);
+    world
+}
+
+fn unseen(fence: Fence) -> World {
+    let mut world = bare(fence);
+    let view = Rc::clone(&world.head);
+    done(&mut world, 0, Ask::Delete { network: 0 });
+    world.controllers[1].view = view;
     world
 }
 
@@ -85,7 +116,7 @@ fn renamed(fence: Fence) -> World {
         machine: machine(0),
         sid: 301,
         life: 301,
-        shared: false,
+        vtep: Publish::Own,
     };
     done(&mut world, 0, open);
     world
@@ -106,7 +137,7 @@ fn open(name: u8) -> Ask {
         machine: machine(name),
         sid: u16::from(name) * 100 + 1,
         life: u16::from(name) * 100 + 1,
-        shared: false,
+        vtep: Publish::Own,
     }
 }
 

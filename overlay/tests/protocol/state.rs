@@ -96,9 +96,13 @@ fn leases(head: &Registry, space: &Space, network: &Network) -> Checked {
     Ok(())
 }
 
-/// I1: no claim without the lease or the reservation it is there for.
+/// I1: no claim without the lease or the reservation it is there for, and none of a
+/// subnet that counts as returned.
 fn claims(space: &Space) -> Checked {
     for (subnet, claim) in space.claims() {
+        if space.returned().contains_key(subnet) {
+            return broken("I1", format!("{subnet} is claimed and returned"));
+        }
         let claim = &claim.value;
         let lease = space.leases().get(&claim.node).map(|lease| &lease.value);
         let leased = lease.filter(|lease| lease.subnets().any(|own| own == *subnet));

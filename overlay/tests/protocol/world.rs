@@ -11,8 +11,7 @@ use std::{
 use overlay::{
     decide::{View, decay::Patience},
     flight::Flight,
-    id::{ControllerId, Life, NodeId},
-    key::Key,
+    id::{ControllerId, Life, NodeId, SessionId},
     name::NodeName,
     record::Lease,
     time::WallMs,
@@ -128,8 +127,9 @@ pub struct Pending {
 pub struct Past {
     pub ended: BTreeSet<Life>,
     pub removed: BTreeSet<(NodeName, NodeId)>,
-    /// When each name's session vanished last, by true time.
-    pub vanished: BTreeMap<NodeName, u64>,
+    /// The session that last brought each name's lease to life, and when it
+    /// vanished by true time.
+    pub keeper: BTreeMap<NodeName, (SessionId, u64)>,
     /// The lives that each name was ever given, for those who name an old one.
     pub lives: BTreeMap<u8, BTreeSet<u16>>,
 }
@@ -367,6 +367,12 @@ impl World {
 
     /// The controller answers: a stream begins where one was asked for and is still wanted.
     fn succeeds(&mut self, pending: &Pending) {
+        if let (Ask::Open { name, sid, .. } | Ask::Join { name, sid, .. }, Some(_)) =
+            (&pending.ask, &pending.answer)
+        {
+            let keeper = (ask::sid(*sid), self.time);
+            self.past.keeper.insert(ask::node(*name), keeper);
+        }
         if let Ask::Open {
             name, machine, sid, ..
         } = pending.ask
@@ -414,9 +420,17 @@ impl World {
                 }
             }
         }
-        for node in was.sessions().keys() {
-            if !is.sessions().contains_key(node) {
-                self.past.vanished.insert(node.clone(), self.time);
+        for (node, session) in was.sessions() {
+            let sid = session.value.sid;
+            let stays = is
+                .sessions()
+                .get(node)
+                .is_some_and(|now| now.value.sid == sid);
+            if let Some((keeper, vanished)) = self.past.keeper.get_mut(node)
+                && *keeper == sid
+                && !stays
+            {
+                *vanished = self.time;
             }
         }
         for (node, record) in was.nodes() {
@@ -441,11 +455,6 @@ pub fn controller_id(ctl: usize) -> ControllerId {
 /// The wall clock at a tick.
 pub fn wall(tick: u64) -> WallMs {
     WallMs(tick * 1000 * TICK.as_secs())
-}
-
-/// The text of a name's session key.
-pub fn session_key(node: &NodeName) -> String {
-    Key::Session(node.clone()).to_string()
 }
 
 impl fmt::Display for Action {
