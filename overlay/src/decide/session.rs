@@ -44,7 +44,6 @@ pub struct Membership {
 /// Opens a session and brings the agent's leases to life, in one transaction.
 pub fn open(view: &View<'_>, ask: &Open) -> Result<Decision<Vec<Lease>>, Refusal> {
     let mut txn = Transaction::default();
-    named_once(&ask.networks)?;
     admit(view, &mut txn, &ask.node, ask.id)?;
     let key = Key::Session(ask.node.clone());
     let present = view.registry.sessions().get(&ask.node);
@@ -63,18 +62,6 @@ pub fn open(view: &View<'_>, ask: &Open) -> Result<Decision<Vec<Lease>>, Refusal
         .map(|membership| grant(&ask.node, ask.id, membership).add(view, &mut txn))
         .collect::<Result<Vec<Lease>, Refusal>>()?;
     view.decided(txn, leases)
-}
-
-/// A lease is written once in a transaction.
-fn named_once(networks: &[Membership]) -> Result<(), Refusal> {
-    let names: Vec<&NetworkName> = networks.iter().map(|ask| &ask.network).collect();
-    match (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
-        Some(at) => Err(Refusal::BadField {
-            field: "networks",
-            problem: format!("{} is named twice", names[at]),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// Joins one more network, or publishes a changed VTEP in one that is joined.

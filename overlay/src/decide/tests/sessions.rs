@@ -352,12 +352,3 @@ fn one_refused_network_refuses_the_whole_open() {
     );
     assert_eq!(fleet.entries, before);
 }
-
-#[test]
-fn a_network_is_named_once() {
-    let mut fleet = Fleet::with_network();
-    let mut open = open(1, 10, &[]);
-    open.networks.push(membership(11));
-    let refused = ask(&mut fleet, &open).unwrap_err();
-    assert_eq!(refused.to_string(), "networks: n is named twice");
-}
