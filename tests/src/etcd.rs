@@ -7,13 +7,14 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{LazyLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
+
+use crate::process::{self, keep, missing};
 
 /// How long it may take to answer after a start; a busy machine is slow.
 const START: Duration = Duration::from_secs(30);
@@ -198,9 +199,8 @@ impl Etcd {
         let client = self.endpoint();
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
         let log = File::options().create(true).append(true).open(self.log())?;
-        let mut command = Command::new("setpriv");
-        // However the test dies, etcd dies with it.
-        command.args(["--pdeathsig", "KILL", "etcd", "--name", "etcd"]);
+        let mut command = process::mortal("etcd");
+        command.args(["--name", "etcd"]);
         command.arg("--data-dir").arg(self.data());
         command.args(["--listen-client-urls", &client]);
         command.args(["--advertise-client-urls", &client]);
@@ -223,15 +223,7 @@ impl Etcd {
     }
 
     fn signal(&self, signal: &str) -> Result<()> {
-        let child = self.child.as_ref().context("etcd does not run")?;
-        let status = Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status()
-            .map_err(|error| missing("kill", error))?;
-        if !status.success() {
-            bail!("kill {signal} of etcd failed: {status}");
-        }
-        Ok(())
+        process::signal(self.child.as_ref().context("etcd does not run")?, signal)
     }
 
     fn data(&self) -> PathBuf {
@@ -251,31 +243,4 @@ impl Drop for Etcd {
     fn drop(&mut self) {
         drop(self.kill());
     }
-}
-
-type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
-
-/// Spawns from a thread that never ends: to the kernel the parent whose death kills
-/// a child is the thread, and that of a test may end before the test does.
-fn keep(command: Command) -> Result<Child> {
-    static KEEPER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        thread::spawn(move || {
-            for (mut command, reply) in queue {
-                drop(reply.send(command.spawn()));
-            }
-        });
-        jobs
-    });
-    let (reply, child) = mpsc::channel();
-    KEEPER.send((command, reply)).context("start etcd")?;
-    let child = child.recv().context("start etcd")?;
-    child.map_err(|error| missing("setpriv", error))
-}
-
-fn missing(program: &str, error: std::io::Error) -> anyhow::Error {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        return anyhow!("{program} is not installed: run `make setup`");
-    }
-    anyhow!(error).context(format!("run {program}"))
 }

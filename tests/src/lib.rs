@@ -1,3 +1,14 @@
-//! The lab.
+//! The lab: real controllers on a real etcd, what can happen to them, and what
+//! their clients were told meanwhile.
 
+pub mod agent;
+pub mod client;
+pub mod controller;
+pub mod dice;
 pub mod etcd;
+pub mod history;
+pub mod ops;
+pub mod port;
+pub mod process;
+pub mod soak;
+pub mod wait;

@@ -1,0 +1,295 @@
+//! Ten thousand agents on one controller: what a session costs, how long one change
+//! takes to reach all, what a snapshot costs. The agents are real sessions, each on
+//! a connection of its own; only their kernels are missing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use prost::Message;
+use proto::v1::{
+    AcquireRequest, AgentMessage, ControllerMessage, Hello, Join, NetworkReport, Report,
+    agent_message, agent_service_client::AgentServiceClient, controller_message,
+    lease_service_client::LeaseServiceClient,
+};
+use tests::controller::Controller;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::{leases::connect, rate::quantile};
+
+/// Handshakes under way at once.
+const AT_ONCE: usize = 128;
+const CHANGES: usize = 5;
+const NETWORK: &str = "fleet";
+
+#[derive(Debug)]
+pub struct Figures {
+    pub sessions: usize,
+    pub connected_in: Duration,
+    pub bytes_a_session: u64,
+    /// For each change, until half, 99 of a hundred and all sessions had it.
+    pub p50: Duration,
+    pub p99: Duration,
+    pub all: Duration,
+    pub bytes_a_change: usize,
+    pub snapshot_peers: usize,
+    pub snapshot_bytes: usize,
+    pub snapshot_in: Duration,
+}
+
+/// What the sessions have in common.
+struct Fleet {
+    url: String,
+    cluster: String,
+    /// The newest that any of them has seen: who opens a session holds that much.
+    revision: AtomicU64,
+    permits: Semaphore,
+    ready: AtomicUsize,
+    /// A session tells when it saw the change that sets this node.
+    seen: mpsc::UnboundedSender<(usize, Instant, usize)>,
+}
+
+pub async fn run(controller: &Controller, count: usize) -> Result<Figures> {
+    let url = &controller.url()?;
+    crate::leases::make_network(url, NETWORK).await?;
+    let before = controller.memory()?;
+    let (cluster, revision) = place(url).await?;
+    let (seen, mut sightings) = mpsc::unbounded_channel();
+    let fleet = Arc::new(Fleet {
+        url: url.to_owned(),
+        cluster,
+        revision: AtomicU64::new(revision),
+        permits: Semaphore::new(AT_ONCE),
+        ready: AtomicUsize::new(0),
+        seen,
+    });
+    let began = Instant::now();
+    let mut agents = JoinSet::new();
+    for number in 0..count {
+        agents.spawn(agent(fleet.clone(), number));
+    }
+    while fleet.ready.load(Ordering::Relaxed) < count {
+        if let Ok(Some(ended)) = timeout(Duration::from_millis(100), agents.join_next()).await {
+            ended?.context("an agent's session ended")?;
+        }
+        if began.elapsed() > Duration::from_secs(600) {
+            bail!(
+                "only {} of {count} sessions opened in ten minutes",
+                fleet.ready.load(Ordering::Relaxed)
+            );
+        }
+    }
+    let connected_in = began.elapsed();
+    settle(controller).await?;
+    let bytes_a_session = controller.memory()?.saturating_sub(before) / count as u64;
+
+    let (mut p50, mut p99, mut all, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for change in 0..CHANGES {
+        let began = change_one(url, change).await?;
+        let mut took = Vec::with_capacity(count);
+        while took.len() < count {
+            let (which, at, size) = timeout(Duration::from_secs(60), sightings.recv())
+                .await
+                .with_context(|| {
+                    format!(
+                        "{} of {count} sessions saw change {change} in a minute",
+                        took.len()
+                    )
+                })?
+                .context("every agent is gone")?;
+            if which == change {
+                took.push(at.saturating_duration_since(began));
+                bytes = size;
+            }
+        }
+        took.sort_unstable();
+        p50.push(quantile(&took, 0.5));
+        p99.push(quantile(&took, 0.99));
+        all.push(quantile(&took, 1.0));
+    }
+    let (snapshot_peers, snapshot_bytes, snapshot_in) = snapshot(url).await?;
+    agents.shutdown().await;
+    Ok(Figures {
+        sessions: count,
+        connected_in,
+        bytes_a_session,
+        p50: middle(p50),
+        p99: middle(p99),
+        all: middle(all),
+        bytes_a_change: bytes,
+        snapshot_peers,
+        snapshot_bytes,
+        snapshot_in,
+    })
+}
+
+/// One agent, for as long as it is let.
+async fn agent(fleet: Arc<Fleet>, number: usize) -> Result<()> {
+    let permit = fleet.permits.acquire().await?;
+    let hello = hello(
+        number,
+        &fleet.cluster,
+        fleet.revision.load(Ordering::Relaxed),
+    );
+    let (say, mut stream) = open(&fleet.url, hello).await?;
+    let mut joined = false;
+    while !joined {
+        let message = stream
+            .message()
+            .await?
+            .context("the stream ended before it was joined")?;
+        joined = matches!(
+            message.message,
+            Some(controller_message::Message::Joined(_))
+        );
+    }
+    fleet.ready.fetch_add(1, Ordering::Relaxed);
+    drop(permit);
+    while let Some(message) = stream.message().await? {
+        let size = message.encoded_len();
+        let Some(controller_message::Message::Changes(changes)) = message.message else {
+            continue;
+        };
+        let at = Instant::now();
+        fleet
+            .revision
+            .fetch_max(changes.revision, Ordering::Relaxed);
+        for peer in &changes.set {
+            if let Some(change) = peer
+                .node
+                .strip_prefix("change-")
+                .and_then(|n| n.parse().ok())
+            {
+                fleet.seen.send((change, at, size))?;
+            }
+        }
+        say.send(report(changes.revision)).await?;
+    }
+    bail!("the controller ended the session")
+}
+
+async fn open(
+    url: &str,
+    hello: AgentMessage,
+) -> Result<(mpsc::Sender<AgentMessage>, Streaming<ControllerMessage>)> {
+    let (say, words) = mpsc::channel(4);
+    say.send(hello).await?;
+    let mut client = AgentServiceClient::new(connect(url).await?);
+    let stream = client
+        .session(ReceiverStream::new(words))
+        .await?
+        .into_inner();
+    Ok((say, stream))
+}
+
+fn hello(number: usize, cluster: &str, revision: u64) -> AgentMessage {
+    let unique = number as u128;
+    let [.., b, c, d] = (number as u32 + 1).to_be_bytes();
+    let hello = Hello {
+        node: format!("agent-{number}"),
+        node_id: format!("{:032x}", unique + (1 << 64)),
+        session: format!("{:032x}", unique + (2 << 64)),
+        cluster: cluster.to_owned(),
+        networks: vec![Join {
+            network: NETWORK.into(),
+            underlay: format!("172.{}.{c}.{d}", 16 + u32::from(b)),
+            mac: format!("02:00:00:{b:02x}:{c:02x}:{d:02x}"),
+            revision,
+        }],
+        ..Hello::default()
+    };
+    AgentMessage {
+        message: Some(agent_message::Message::Hello(hello)),
+    }
+}
+
+fn report(applied_revision: u64) -> AgentMessage {
+    let network = NetworkReport {
+        network: NETWORK.into(),
+        applied_revision,
+    };
+    AgentMessage {
+        message: Some(agent_message::Message::Report(Report {
+            networks: vec![network],
+            ready: true,
+            reason: String::new(),
+        })),
+    }
+}
+
+/// Where the feed is: agents that begin here are told only what is new.
+async fn place(url: &str) -> Result<(String, u64)> {
+    let mut status =
+        proto::v1::status_service_client::StatusServiceClient::new(connect(url).await?);
+    let status = status
+        .get(proto::v1::GetStatusRequest {})
+        .await?
+        .into_inner();
+    Ok((status.cluster, status.revision))
+}
+
+/// Adds one peer; when it was asked for.
+async fn change_one(url: &str, number: usize) -> Result<Instant> {
+    let mut leases = LeaseServiceClient::new(connect(url).await?);
+    let request = AcquireRequest {
+        network: NETWORK.into(),
+        node: format!("change-{number}"),
+        underlay: format!("172.31.255.{}", number + 1),
+        mac: format!("02:00:00:ff:ff:{number:02x}"),
+        ..AcquireRequest::default()
+    };
+    let began = Instant::now();
+    leases.acquire(request).await?;
+    Ok(began)
+}
+
+/// What a fresh agent is told: how many peers, in how many bytes, in what time.
+async fn snapshot(url: &str) -> Result<(usize, usize, Duration)> {
+    let began = Instant::now();
+    let (_say, mut stream) = open(url, hello(1 << 20, "", 0)).await?;
+    let (mut peers, mut bytes) = (0, 0);
+    loop {
+        let message = stream
+            .message()
+            .await?
+            .context("the stream ended in the snapshot")?;
+        let size = message.encoded_len();
+        if let Some(controller_message::Message::Snapshot(snapshot)) = message.message {
+            peers += snapshot.peers.len();
+            bytes += size;
+            if snapshot.last {
+                return Ok((peers, bytes, began.elapsed()));
+            }
+        }
+    }
+}
+
+/// Waits until the controller's memory stands still.
+async fn settle(controller: &Controller) -> Result<()> {
+    let mut last = controller.memory()?;
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = controller.memory()?;
+        if now.abs_diff(last) < last / 200 {
+            return Ok(());
+        }
+        last = now;
+    }
+    Ok(())
+}
+
+fn middle(mut values: Vec<Duration>) -> Duration {
+    values.sort_unstable();
+    values[values.len() / 2]
+}

@@ -1,0 +1,57 @@
+//! The controller's HTTP side as an operator's tool asks it.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// A process that is stopped takes connections and answers nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An answer: its status and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+pub fn get(address: SocketAddr, path: &str) -> Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
+        .with_context(|| format!("connect to {address}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: weft\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut text = String::new();
+    stream
+        .read_to_string(&mut text)
+        .with_context(|| format!("read {path} of {address}"))?;
+    let (head, body) = text.split_once("\r\n\r\n").context("an HTTP answer")?;
+    let status = head.split(' ').nth(1).context("an HTTP status")?;
+    ensure!(
+        !head.to_ascii_lowercase().contains("transfer-encoding"),
+        "the answer to {path} comes in chunks, which this reader does not know"
+    );
+    Ok(Answer {
+        status: status.parse().context("an HTTP status")?,
+        body: body.to_owned(),
+    })
+}
+
+/// One number of `/metrics`, by its whole name with labels.
+pub fn metric(address: SocketAddr, name: &str) -> Result<f64> {
+    let answer = get(address, "/metrics")?;
+    let value = answer
+        .body
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value
+        .with_context(|| format!("{name} is not among the metrics:\n{}", answer.body))?
+        .parse()
+        .with_context(|| format!("the value of {name}"))
+}
