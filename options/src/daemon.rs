@@ -3,8 +3,10 @@
 use std::error::Error;
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{Common, Exit, parse, sentence};
 
@@ -26,6 +28,7 @@ where
     if let Err(error) = common(&options).init_tracing() {
         return failed(&error);
     }
+    raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -43,6 +46,19 @@ where
     match done {
         Ok(()) => Exit::Done,
         Err(error) => failed(error.as_ref()),
+    }
+}
+
+/// Allows as many open files as this process may ask for: the usual 1024 is for
+/// programs that wait with `select`, and a controller of a large fleet needs more.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        warn!(%error, limit = ?limit.current, "could not raise the limit of open files");
     }
 }
 
