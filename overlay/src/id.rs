@@ -4,7 +4,12 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use uuid::Uuid;
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not an id; one is written as 6f3c1b52-8d0f-4c57-9a55-0a1b2c3d4e5f")]
+pub struct IdError(String);
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -26,10 +31,10 @@ macro_rules! id {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = IdError;
 
-            fn from_str(text: &str) -> Result<Self, uuid::Error> {
-                text.parse().map(Self)
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.parse().map(Self).map_err(|_| IdError(text.into()))
             }
         }
     };
@@ -52,3 +57,6 @@ id!(
     /// One run of one controller.
     ControllerId
 );
+
+#[cfg(test)]
+mod tests;
