@@ -244,10 +244,15 @@ impl Drop for Controller {
     }
 }
 
-/// Runs a controller that is not expected to stay.
+/// Runs a controller that is not expected to stay, on free ports.
 pub fn refused(arguments: &[&str]) -> Result<Said> {
+    let ports = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    run(&[&ports[..], arguments].concat())
+}
+
+/// Runs a controller to its end.
+pub fn run(arguments: &[&str]) -> Result<Said> {
     let mut command = process::mortal(process::weft("weft-controller")?);
-    command.args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     command.args(arguments);
     said(command)
 }

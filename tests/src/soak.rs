@@ -66,24 +66,22 @@ pub async fn run(plan: Plan) -> Result<Report> {
         callers.spawn(caller.run(stopped.clone()));
     }
     let planned = plan.clone();
-    let troubled = tokio::task::spawn_blocking(move || trouble(&planned, ground));
-    let (mut ground, troubles) = troubled.await.context("the trouble")??;
-    let calm = start.elapsed();
+    let troubled = tokio::task::spawn_blocking(move || trouble(&planned, ground, start.into_std()));
+    let (mut ground, troubles, calm) = troubled.await.context("the trouble")??;
     stop.send_replace(true);
     let mut events = Vec::new();
     while let Some(told) = within("the clients end", callers.join_next()).await? {
         events.extend(told.context("a client")?);
     }
+    let after_trouble = |event: &&Event| event.began > calm && !unknown(event);
+    let after_trouble = events.iter().filter(after_trouble).count();
     events.extend(look_everywhere(&clients, &events, start).await?);
     let report = Report {
         seed: plan.seed,
         took: start.elapsed(),
         acknowledged: count(&events),
         unknown: events.iter().filter(|event| unknown(event)).count(),
-        after_trouble: events
-            .iter()
-            .filter(|event| event.began > calm && !unknown(event))
-            .count(),
+        after_trouble,
         troubles,
         violations: history::check(&events),
         logs: ground.logs(),

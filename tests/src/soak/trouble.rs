@@ -15,6 +15,8 @@ use crate::dice::Dice;
 const KILL_EVERY: Range<Duration> = Duration::from_millis(1500)..Duration::from_millis(4000);
 /// How long a killed one stays dead.
 const DEAD_FOR: Range<Duration> = Duration::ZERO..Duration::from_millis(700);
+/// The rest of the time nothing happens any more.
+const TROUBLED: f64 = 0.85;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Troubles {
@@ -29,9 +31,13 @@ enum Trouble {
     Compact,
 }
 
-/// Does all of it in the plan's time, and hands the fleet back when it is well.
-pub fn trouble(plan: &Plan, mut ground: Ground) -> Result<(Ground, Troubles)> {
-    let start = Instant::now();
+/// Does all of it, sees that the fleet is well, and leaves it alone until the plan's
+/// time is over. Says when the last trouble was.
+pub fn trouble(
+    plan: &Plan,
+    mut ground: Ground,
+    start: Instant,
+) -> Result<(Ground, Troubles, Duration)> {
     let mut dice = Dice::new(plan.seed);
     let mut done = Troubles::default();
     for (when, what) in schedule(plan, &mut dice) {
@@ -58,7 +64,9 @@ pub fn trouble(plan: &Plan, mut ground: Ground) -> Result<(Ground, Troubles)> {
     for controller in &mut ground.controllers {
         controller.ready().context("after all the trouble")?;
     }
-    Ok((ground, done))
+    let calm = start.elapsed();
+    thread::sleep(plan.time.saturating_sub(calm));
+    Ok((ground, done, calm))
 }
 
 fn schedule(plan: &Plan, dice: &mut Dice) -> Vec<(Duration, Trouble)> {
@@ -68,7 +76,7 @@ fn schedule(plan: &Plan, dice: &mut Dice) -> Vec<(Duration, Trouble)> {
         schedule.push((plan.time.mul_f64(share), Trouble::RestartEtcd));
     }
     let mut kill = dice.time(&KILL_EVERY);
-    while kill < plan.time {
+    while kill < plan.time.mul_f64(TROUBLED) {
         schedule.push((kill, Trouble::Kill));
         kill += dice.time(&KILL_EVERY);
     }
