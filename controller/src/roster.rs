@@ -1,6 +1,10 @@
 //! The sessions of this controller: who is here, since when, and how far along.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use overlay::{
     id::SessionId,
@@ -28,6 +32,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Present {
     pub sid: SessionId,
+    since: Instant,
     pub address: Option<SocketAddr>,
     pub version: String,
     pub ready: bool,
@@ -58,6 +63,7 @@ impl Roster {
         let (end, ended) = oneshot::channel();
         let present = Present {
             sid,
+            since: Instant::now(),
             address,
             version,
             ready: false,
@@ -134,9 +140,16 @@ impl Roster {
 }
 
 impl Present {
+    /// How far the node's kernel is behind in its slowest network. What was there
+    /// before the session cannot have been applied by it any earlier.
     pub fn lag(&self, feed: &Feed) -> Duration {
-        let lag = |(network, applied): (&NetworkName, &Revision)| feed.lag(network, *applied);
-        self.applied.iter().map(lag).max().unwrap_or_default()
+        let lags = self.applied.keys().map(|network| self.lag_in(network, feed));
+        lags.max().unwrap_or_default()
+    }
+
+    pub fn lag_in(&self, network: &NetworkName, feed: &Feed) -> Duration {
+        let applied = self.applied.get(network).copied().unwrap_or(0);
+        feed.lag(network, applied).min(self.since.elapsed())
     }
 }
 
