@@ -17,6 +17,8 @@ mod drain;
 mod fences;
 #[path = "protocol/invariants.rs"]
 mod invariants;
+#[path = "protocol/races.rs"]
+mod races;
 #[path = "protocol/search.rs"]
 mod search;
 #[path = "protocol/starts.rs"]
@@ -41,7 +43,7 @@ fn breadth_first() {
         let theme = Theme {
             pending: 2,
             begun: 3,
-            ..Theme::everything()
+            ..Theme::of(&ask::DECISIONS)
         };
         match search::breadth_first((name, &world), &theme, states, depth) {
             Ok(seen) => {
@@ -67,7 +69,7 @@ fn walks() {
     let mut tally = Tally::default();
     for seed in seeds.clone() {
         for (name, world) in starts::all(Fence::Whole) {
-            if let Err(counterexample) = search::walk((name, &world), None, seed, 120, &mut tally) {
+            if let Err(counterexample) = search::walk((name, &world), None, seed, &mut tally) {
                 panic!("WEFT_SEED={seed}: {counterexample}");
             }
         }
@@ -76,47 +78,63 @@ fn walks() {
 }
 
 #[test]
-fn explore() {
-    let walks = bound("WEFT_WALKS", 2000) as u64;
-    let mut tally = Tally::default();
-    for seed in 0..200 {
-        for (name, world) in starts::all(Fence::Whole) {
-            search::walk((name, &world), None, seed, 120, &mut tally).unwrap();
+fn races() {
+    let most = bound("WEFT_HUNT", 15_000);
+    for race in races::COMPARISONS.iter().chain(&races::OTHER) {
+        let mut of = race.of.to_vec();
+        if let Fence::Compare(decision, _) = race.fence {
+            of.push(decision);
         }
-    }
-    let mut fences = vec![
-        Fence::Flight,
-        Fence::SkewBound,
-        Fence::LifeOfRelease,
-        Fence::SidOfClose,
-        Fence::RewriteOnOpen,
-    ];
-    fences.extend(tally.compared.iter().map(|&(d, k)| Fence::Compare(d, k)));
-    let only = std::env::var("WEFT_ONLY").ok();
-    for fence in fences {
-        if only
-            .as_ref()
-            .is_some_and(|o| !format!("{fence:?}").contains(o))
-        {
-            continue;
-        }
-        let must = match fence {
-            Fence::Compare(d, _) => Some(d),
-            Fence::LifeOfRelease => Some("release"),
-            Fence::SidOfClose => Some("close"),
-            Fence::SkewBound => Some("reclaim"),
-            _ => None,
+        let theme = Theme {
+            renamed: false,
+            machines: 2,
+            faults: false,
+            reinstalls: matches!(race.fence, Fence::Compare("remove", _)),
+            published: race.say,
+            pending: 2,
+            ticks: 3,
+            ..Theme::of(&of)
         };
-        let starts = starts::all(fence);
-        let found = (0..walks).find_map(|seed| {
-            let (name, world) = &starts[seed as usize % starts.len()];
-            search::walk((name, world), must, seed, 120, &mut Tally::default())
-                .err()
-                .map(|c| (seed, c))
-        });
-        match found {
-            Some((seed, c)) => println!("{fence:?} seed {seed}: {c}"),
-            None => println!("{fence:?} NONE"),
+        let (name, world) = starts::named(race.from, race.fence);
+        let t = std::time::Instant::now();
+        match search::breadth_first((name, &world), &theme, most, usize::MAX) {
+            Ok(seen) => {
+                print!(
+                    "{:?} bfs {} {} {:?}; ",
+                    race.fence,
+                    seen.states,
+                    seen.depth,
+                    t.elapsed()
+                );
+                let found = (0..4000).find_map(|seed| {
+                    search::walk((name, &world), Some(&theme), seed, &mut Tally::default())
+                        .err()
+                        .map(|c| (seed, c))
+                });
+                match found {
+                    Some((seed, c)) => println!(
+                        "{:?} {:?} seed {seed} {}{c}",
+                        race.fence,
+                        t.elapsed(),
+                        if c.violation.rule != race.rule {
+                            "OTHER "
+                        } else {
+                            ""
+                        }
+                    ),
+                    None => println!("NONE {race:?} {:?}", t.elapsed()),
+                }
+            }
+            Err(c) => println!(
+                "{:?} {:?} {}{c}",
+                race.fence,
+                t.elapsed(),
+                if c.violation.rule != race.rule {
+                    "OTHER "
+                } else {
+                    ""
+                }
+            ),
         }
     }
 }

@@ -80,15 +80,17 @@ pub enum Ask {
     Settle(Due),
 }
 
-/// What a machine says of its address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a machine says of its underlay address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Publish {
     /// Its own.
     Own,
     /// One that all machines believe to be theirs.
     Shared,
-    /// It does not name the network: it may join later.
-    Nothing,
+    /// None.
+    Silent,
+    /// It does not even name the network: it may join later.
+    Apart,
 }
 
 /// A machine and how often it was given a new id.
@@ -145,6 +147,23 @@ impl Ask {
                 Due::Forget(_) => "forget",
                 Due::Erase(_) => "erase",
             },
+        }
+    }
+
+    /// The name that asks, where one asks for itself.
+    pub fn name(&self) -> Option<u8> {
+        match *self {
+            Self::Open { name, .. }
+            | Self::Join { name, .. }
+            | Self::Leave { name, .. }
+            | Self::Close { name, .. }
+            | Self::Acquire { name, .. }
+            | Self::Renew { name, .. }
+            | Self::Release { name, .. }
+            | Self::Reserve { name, .. }
+            | Self::Unreserve { name }
+            | Self::Remove { name } => Some(name),
+            Self::Create { .. } | Self::Grow | Self::Delete { .. } | Self::Settle(_) => None,
         }
     }
 
@@ -312,13 +331,14 @@ fn membership(machine: u8, begun: u16, publish: Publish) -> Option<Membership> {
 }
 
 fn vtep(machine: u8, publish: Publish) -> Option<Vtep> {
-    let host = match publish {
-        Publish::Own => machine + 1,
-        Publish::Shared => 100,
-        Publish::Nothing => return None,
+    let underlay = match publish {
+        Publish::Own => Some(IpAddr::from([192, 0, 2, machine + 1])),
+        Publish::Shared => Some(IpAddr::from([192, 0, 2, 100])),
+        Publish::Silent => None,
+        Publish::Apart => return None,
     };
     Some(Vtep {
-        underlay: Some(IpAddr::from([192, 0, 2, host])),
+        underlay,
         mac: None,
     })
 }

@@ -18,10 +18,14 @@ pub struct Theme {
     /// By their places in [`DECISIONS`].
     pub decisions: u32,
     pub published: &'static [Publish],
+    /// How many of the machines do something.
+    pub machines: usize,
     /// May a machine be renamed?
     pub renamed: bool,
-    /// May the controllers lose transactions, replies, ttls; may machines get new ids?
+    /// May the controllers lose transactions, replies and ttls?
     pub faults: bool,
+    /// May machines get new ids?
+    pub reinstalls: bool,
     pub ticks: u64,
     pub pending: usize,
     /// How many lives and sessions a name may begin.
@@ -29,12 +33,17 @@ pub struct Theme {
 }
 
 impl Theme {
-    pub fn everything() -> Self {
+    /// Everything that these decisions can do to each other.
+    pub fn of(decisions: &[&str]) -> Self {
+        let place = |decision: &&str| DECISIONS.iter().position(|known| known == decision);
+        let places = decisions.iter().filter_map(place);
         Self {
-            decisions: u32::MAX,
-            published: &[Publish::Own, Publish::Shared, Publish::Nothing],
+            decisions: places.fold(0, |all, place| all | 1 << place),
+            published: &[Publish::Own, Publish::Shared, Publish::Apart],
+            machines: usize::MAX,
             renamed: true,
             faults: true,
+            reinstalls: true,
             ticks: 8,
             pending: 4,
             begun: 6,
@@ -65,8 +74,8 @@ pub fn asks(world: &World, theme: &Theme) -> Vec<(usize, Ask)> {
                 sid: stream.sid,
             });
         }
-        for name in 0..NAMES as u8 {
-            by_name(world, name, &mut add);
+        for name in (0..NAMES).filter(|name| theme.renamed || *name < theme.machines) {
+            by_name(world, name as u8, &mut add);
         }
         for network in [0, 1] {
             add(Ask::Create { network });
@@ -85,14 +94,16 @@ fn by_machines(world: &World, theme: &Theme, ctl: usize, add: &mut impl FnMut(As
         let begun = world.begun[usize::from(name)];
         (begun < theme.begun).then_some(u16::from(name) * 100 + begun + 1)
     };
-    for agent in &world.agents {
+    for agent in world.agents.iter().take(theme.machines) {
         let machine = agent.machine;
         let own = machine.number;
         let renamed = (theme.renamed && own == 0).then_some(NAMES as u8 - 1);
         for name in [own].into_iter().chain(renamed) {
             let Some(life) = next(name) else { continue };
             let known = |stream: &&Stream| {
-                stream.ctl == ctl && stream.name == name && agent.tried.contains(&stream.sid)
+                stream.ctl == ctl
+                    && stream.name == name
+                    && agent.tried.iter().any(|(sid, _)| *sid == stream.sid)
             };
             // A controller that met a conflict decides again, also after the agent went on.
             let again = world.over.iter().rev().find(known).filter(|_| theme.faults);
@@ -199,12 +210,12 @@ pub fn events(world: &World, theme: &Theme, begin: u64) -> Vec<Action> {
     if world.time < begin + theme.ticks {
         actions.push(Action::Tick);
     }
-    for agent in &world.agents {
+    for agent in world.agents.iter().take(theme.machines) {
         let machine = agent.machine.number;
         if agent.live.is_some() {
             actions.push(Action::Break { machine });
         }
-        if theme.faults && agent.machine.generation == 0 {
+        if theme.reinstalls && agent.machine.generation == 0 {
             actions.push(Action::Reinstall { machine });
         }
     }

@@ -4,7 +4,8 @@ use overlay::{
     decide::{Decision, Refusal, View},
     flight::Flight,
     key::Key,
-    record::Lease,
+    record::{self, Lease},
+    registry::Stored,
     txn::{Op, Transaction},
 };
 
@@ -48,7 +49,7 @@ impl Fence {
             Ask::Open { machine, sid, .. } => {
                 world.agents[usize::from(machine.number)].previous(*sid)
             }
-            _ => &[],
+            _ => Vec::new(),
         };
         match (self, ask) {
             (Self::LifeOfRelease, Ask::Release { name, .. }) => {
@@ -58,7 +59,7 @@ impl Fence {
                     name: *name,
                     life: present,
                 };
-                by_name.decide(&view, &patience, previous, ttl)
+                by_name.decide(&view, &patience, &previous, ttl)
             }
             (Self::SidOfClose, Ask::Close { name, .. }) => {
                 let Some(present) = view.registry.sessions().get(&ask::node(*name)) else {
@@ -72,9 +73,9 @@ impl Fence {
                     ctl: present.value.ctl,
                     ..view
                 };
-                blind.decide(&theirs, &patience, previous, ttl)
+                blind.decide(&theirs, &patience, &previous, ttl)
             }
-            _ => ask.decide(&view, &patience, previous, ttl),
+            _ => ask.decide(&view, &patience, &previous, ttl),
         }
     }
 
@@ -82,18 +83,11 @@ impl Fence {
     pub fn weaken(self, ask: &Ask, view: &Snapshot, txn: &mut Transaction) {
         match self {
             Self::Compare(decision, kind) if decision == ask.decision() => {
-                txn.compares.retain(|compare| compare.key.kind() != kind);
+                txn.compares
+                    .retain(|compare| compared(ask, &compare.key) != kind);
             }
             Self::RewriteOnOpen if matches!(ask, Ask::Open { .. }) => {
-                let unlapsed = |key: &Key| match key {
-                    Key::Lease(network, node) => view
-                        .registry
-                        .lease(network, node)
-                        .is_some_and(|held| held.value.expires_at.is_none()),
-                    _ => false,
-                };
-                let kept = |op: &Op| !matches!(op, Op::Put { key, .. } if unlapsed(key));
-                txn.ops.retain(kept);
+                txn.ops.retain(|op| !rewrites_nothing(view, op));
             }
             Self::Whole
             | Self::Compare(..)
@@ -103,5 +97,34 @@ impl Fence {
             | Self::SidOfClose
             | Self::RewriteOnOpen => {}
         }
+    }
+}
+
+/// Does this put a lease that is there, and the same but for who wrote it?
+fn rewrites_nothing(view: &Snapshot, op: &Op) -> bool {
+    let Op::Put {
+        key: Key::Lease(network, node),
+        value,
+        ..
+    } = op
+    else {
+        return false;
+    };
+    let new: Lease = record::read(value).expect("an encoded lease");
+    let by = |held: &Stored<Lease>| Lease {
+        by: new.by,
+        ..held.value.clone()
+    };
+    view.registry.lease(network, node).map(by).as_ref() == Some(&new)
+}
+
+/// What a comparison is about. The record of a node whose address is taken over is
+/// another thing than the asker's own.
+pub fn compared(ask: &Ask, key: &Key) -> &'static str {
+    let own = ask.name().map(ask::node);
+    match key {
+        Key::Lease(_, node) if own.as_ref().is_some_and(|own| own != node) => "holder's lease",
+        Key::Session(node) if own.as_ref().is_some_and(|own| own != node) => "holder's sess",
+        _ => key.kind(),
     }
 }

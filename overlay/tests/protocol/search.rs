@@ -10,9 +10,13 @@ use crate::{
     choice::{self, Theme},
     digest::digest,
     drain,
+    fences::compared,
     invariants::Violation,
     world::{Action, Outcome, Pending, World},
 };
+
+/// The length of a walk.
+const STEPS: usize = 120;
 
 /// A broken rule, and the way there.
 #[derive(Debug)]
@@ -122,18 +126,18 @@ fn path(steps: &[(usize, Option<Action>)], mut place: usize) -> Vec<Action> {
 /// One long way through the states, drained at its end.
 pub fn walk(
     start: (&'static str, &World),
-    must: Option<&str>,
+    theme: Option<&Theme>,
     seed: u64,
-    length: usize,
     tally: &mut Tally,
 ) -> Result<(), Box<Counterexample>> {
     let mut random = Random(seed);
-    let theme = theme(&mut random, must);
+    let some = some_theme(&mut random);
+    let theme = theme.unwrap_or(&some);
     let begin = start.1.time;
     let mut world = start.1.clone();
     let mut trace = Vec::new();
-    for _ in 0..length {
-        let Some(action) = step(&world, &theme, begin, &mut random) else {
+    for _ in 0..STEPS {
+        let Some(action) = step(&world, theme, begin, &mut random) else {
             continue;
         };
         world.tickets += 1;
@@ -154,25 +158,26 @@ pub fn walk(
 }
 
 /// A walk looks at some of the decisions only: the fewer, the deeper it comes.
-fn theme(random: &mut Random, must: Option<&str>) -> Theme {
-    let half = random.next() as u32;
-    let eighth = random.next() as u32 & random.next() as u32 & random.next() as u32;
-    let bit = |decision| DECISIONS.iter().position(|known| Some(*known) == decision);
-    let bit = |decision| bit(decision).map_or(0, |place| 1 << place);
-    // These end everything else, and are always possible.
-    let rare = ["remove", "create", "grow", "delete"].map(|d| bit(Some(d)));
-    let rare = rare.into_iter().fold(0, |all, bit| all | bit);
+fn some_theme(random: &mut Random) -> Theme {
+    let some = (0..2 + random.below(7)).filter_map(|_| random.pick(DECISIONS.to_vec()));
+    let some: Vec<&str> = some.collect();
     let published: Vec<&[Publish]> = vec![
         &[Publish::Own],
-        &[Publish::Own, Publish::Nothing],
-        &[Publish::Own, Publish::Shared, Publish::Nothing],
+        &[Publish::Silent],
+        &[Publish::Own, Publish::Apart],
+        &[
+            Publish::Own,
+            Publish::Shared,
+            Publish::Silent,
+            Publish::Apart,
+        ],
     ];
     Theme {
-        decisions: half & !rare | eighth & rare | bit(must),
         published: random.pick(published).unwrap_or_default(),
         renamed: random.below(4) == 0,
         faults: random.below(2) == 0,
-        ..Theme::everything()
+        reinstalls: random.below(4) == 0,
+        ..Theme::of(&some)
     }
 }
 
@@ -269,7 +274,8 @@ impl Tally {
                     .iter()
                     .flat_map(|p| &p.txn.compares)
                 {
-                    self.compared.insert((ask.decision(), compare.key.kind()));
+                    let kind = compared(ask, &compare.key);
+                    self.compared.insert((ask.decision(), kind));
                 }
             }
             _ => {}

@@ -24,9 +24,17 @@ pub fn all(fence: Fence) -> Vec<(&'static str, World)> {
         ("a machine under a new name", renamed(fence)),
         ("a session without a lease", bare(fence)),
         ("a session beside an API client's lease", beside(fence)),
-        ("a deletion that controller 1 has not seen", unseen(fence)),
+        ("a deletion that controller 0 has not seen", unseen(fence)),
         ("no network", World::new(MACHINES, fence)),
     ]
+}
+
+/// One of them.
+pub fn named(name: &str, fence: Fence) -> (&'static str, World) {
+    let mut starts = all(fence).into_iter();
+    starts
+        .find(|start| start.0 == name)
+        .expect("one of the starts")
 }
 
 fn empty(fence: Fence) -> World {
@@ -91,7 +99,7 @@ fn beside(fence: Fence) -> World {
         name: 0,
         machine: machine(0),
         life: 2,
-        vtep: Publish::Own,
+        vtep: Publish::Silent,
     };
     done(&mut world, 1, acquire);
     world
@@ -100,8 +108,8 @@ fn beside(fence: Fence) -> World {
 fn unseen(fence: Fence) -> World {
     let mut world = bare(fence);
     let view = Rc::clone(&world.head);
-    done(&mut world, 0, Ask::Delete { network: 0 });
-    world.controllers[1].view = view;
+    done(&mut world, 1, Ask::Delete { network: 0 });
+    world.controllers[0].view = view;
     world
 }
 

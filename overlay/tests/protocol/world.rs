@@ -20,7 +20,7 @@ use overlay::{
 use uuid::Uuid;
 
 use crate::{
-    ask::{self, Ask, Machine, TICK},
+    ask::{self, Ask, Machine, Publish, TICK},
     fences::Fence,
     invariants::{self, Violation},
     store::Snapshot,
@@ -97,7 +97,8 @@ pub struct Controller {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Agent {
     pub machine: Machine,
-    pub tried: Vec<u16>,
+    /// The sessions it tried, each with what it said of its address.
+    pub tried: Vec<(u16, Publish)>,
     /// The stream it is opening.
     pub opening: Option<Stream>,
     pub live: Option<Stream>,
@@ -136,9 +137,9 @@ pub struct Past {
 
 impl Agent {
     /// The sessions it had tried when it first asked for this one.
-    pub fn previous(&self, sid: u16) -> &[u16] {
-        let end = self.tried.iter().position(|&tried| tried == sid);
-        &self.tried[..end.unwrap_or(self.tried.len())]
+    pub fn previous(&self, sid: u16) -> Vec<u16> {
+        let tried = self.tried.iter().map(|(tried, _)| *tried);
+        tried.take_while(|tried| *tried != sid).collect()
     }
 }
 
@@ -273,10 +274,15 @@ impl World {
     }
 
     fn decide(&mut self, ticket: u32, ctl: usize, ask: &Ask) -> Outcome {
-        if let Ask::Open { machine, .. } = ask
-            && self.agents[usize::from(machine.number)].machine != *machine
+        if let Ask::Open {
+            machine, sid, vtep, ..
+        } = ask
         {
-            return Outcome::Idle;
+            let agent = &self.agents[usize::from(machine.number)];
+            let otherwise = |(tried, said): &(u16, Publish)| tried == sid && said != vtep;
+            if agent.machine != *machine || agent.tried.iter().any(otherwise) {
+                return Outcome::Idle;
+            }
         }
         let flight = self.flight(ctl);
         let Ok(mut decision) = self.fence.decide(self, ctl, &flight, ask) else {
@@ -292,12 +298,16 @@ impl World {
             *begun = (*begun).max(number % 100 + 1);
         }
         if let Ask::Open {
-            name, machine, sid, ..
+            name,
+            machine,
+            sid,
+            vtep,
+            ..
         } = *ask
         {
             let agent = &mut self.agents[usize::from(machine.number)];
-            if !agent.tried.contains(&sid) {
-                agent.tried.push(sid);
+            if !agent.tried.contains(&(sid, vtep)) {
+                agent.tried.push((sid, vtep));
                 agent.opening = Some(Stream { ctl, name, sid });
                 self.over.extend(agent.live.take());
             }
