@@ -92,6 +92,9 @@ pub struct Options {
     /// A lease must be seen unchanged this long before it is reclaimed
     #[arg(long, default_value = "15m", value_parser = options::parse_duration, value_name = "TIME")]
     pub reclaim_hold: Duration,
+    /// An agent that reads nothing for this long is dropped
+    #[arg(long, default_value = "60s", value_parser = options::parse_duration, value_name = "TIME")]
+    pub stuck_reader: Duration,
     /// Shutdown waits this long for agents to move
     #[arg(long, default_value = "10s", value_parser = options::parse_duration, value_name = "TIME")]
     pub drain: Duration,

@@ -143,7 +143,10 @@ impl Present {
     /// How far the node's kernel is behind in its slowest network. What was there
     /// before the session cannot have been applied by it any earlier.
     pub fn lag(&self, feed: &Feed) -> Duration {
-        let lags = self.applied.keys().map(|network| self.lag_in(network, feed));
+        let lags = self
+            .applied
+            .keys()
+            .map(|network| self.lag_in(network, feed));
         lags.max().unwrap_or_default()
     }
 

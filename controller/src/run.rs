@@ -100,7 +100,14 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
         "the health service",
         report(keeper.clone(), health, parts.doors.clone()),
     );
-    let server = serve(&keeper, seats, &metrics, &described, &sessions)?
+    let agents = Sessions {
+        keeper: keeper.clone(),
+        seats,
+        metrics: metrics.clone(),
+        tasks: sessions.clone(),
+        stuck_after: options.stuck_reader,
+    };
+    let server = serve(&keeper, agents, &described)?
         .add_service(health_service)
         .serve_with_incoming_shutdown(connections(listener), parts.doors.clone().cancelled_owned());
     parts.start("the gRPC server", async move {
@@ -180,21 +187,13 @@ async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 fn serve(
     keeper: &Keeper,
-    seats: Seats,
-    metrics: &Metrics,
+    agents: Sessions,
     store: &Arc<str>,
-    sessions: &TaskTracker,
 ) -> anyhow::Result<tonic::transport::server::Router> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let agents = Sessions {
-        keeper: keeper.clone(),
-        seats,
-        metrics: metrics.clone(),
-        tasks: sessions.clone(),
-    };
     let status = StatusReport {
         keeper: keeper.clone(),
         store: store.clone(),

@@ -36,13 +36,11 @@ use crate::{
     metrics::Metrics,
     roster::End,
     seats::Seat,
-    services::status,
+    services::{agent::Sessions, status},
 };
 
 /// How long a session waits for this controller to see what its agent has seen.
 const CATCH_UP: Duration = Duration::from_secs(5);
-/// A reader that takes nothing for this long is dropped.
-const STUCK: Duration = Duration::from_secs(60);
 /// How soon an agent is to be gone that is asked to move.
 const MOVE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -68,6 +66,8 @@ pub struct Session {
     end: oneshot::Receiver<End>,
     output: mpsc::Sender<Result<Encoded, Status>>,
     peer: Peer,
+    /// A reader that takes nothing for this long is dropped.
+    stuck_after: Duration,
     /// Given back when the session is over.
     _seat: Seat,
 }
@@ -84,13 +84,13 @@ enum Over {
 impl Session {
     /// Enters a session that was opened in the store.
     pub async fn enter(
-        keeper: Keeper,
-        metrics: Metrics,
+        sessions: &Sessions,
         hello: &Hello,
         peer: Peer,
         seat: Seat,
         output: mpsc::Sender<Result<Encoded, Status>>,
     ) -> Result<Self, Failure> {
+        let keeper = sessions.keeper.clone();
         let (node, sid) = (hello.node.clone(), hello.sid);
         let (version, address) = (hello.version.clone(), peer.address);
         let networks: Vec<NetworkName> = hello
@@ -116,7 +116,7 @@ impl Session {
         Ok(Self {
             same_cluster: hello.cluster == cluster,
             keeper,
-            metrics,
+            metrics: sessions.metrics.clone(),
             feed,
             node: hello.node.clone(),
             sid,
@@ -125,6 +125,7 @@ impl Session {
             end,
             output,
             peer,
+            stuck_after: sessions.stuck_after,
             _seat: seat,
         })
     }
@@ -374,7 +375,7 @@ impl Session {
         tokio::select! {
             sent = self.output.send(Ok(message)) => sent.map_err(|_| Over::Gone),
             end = &mut self.end => Err(Over::Ended(end.unwrap_or(End::TakenOver))),
-            () = sleep(STUCK) => Err(Over::Stuck),
+            () = sleep(self.stuck_after) => Err(Over::Stuck),
         }
     }
 

@@ -38,7 +38,9 @@ impl Told {
     fn put(&mut self, key: &Key, value: Option<Vec<u8>>) {
         self.revision += 1;
         let key = key.to_string();
-        let changes = self.registry.apply(self.revision, [(key.as_str(), value.as_deref())]);
+        let changes = self
+            .registry
+            .apply(self.revision, [(key.as_str(), value.as_deref())]);
         self.feed.push(changes, &self.registry);
     }
 
@@ -94,7 +96,13 @@ fn a_stream_is_told_each_change_in_the_same_bytes() {
     assert_eq!(first.messages.len(), 1);
     assert_eq!(first, second);
     assert_eq!(first.place, told.revision);
-    assert!(told.feed.next(&name(), told.revision).unwrap().messages.is_empty());
+    assert!(
+        told.feed
+            .next(&name(), told.revision)
+            .unwrap()
+            .messages
+            .is_empty()
+    );
 }
 
 #[test]
@@ -147,7 +155,13 @@ fn a_bookmark_moves_a_quiet_stream_on_and_is_no_lag() {
     assert_eq!((next.messages.len(), next.place), (1, told.revision));
     assert_eq!(told.feed.lag(&name(), place), Duration::ZERO);
     told.feed.bookmark();
-    assert!(told.feed.next(&name(), next.place).unwrap().messages.is_empty());
+    assert!(
+        told.feed
+            .next(&name(), next.place)
+            .unwrap()
+            .messages
+            .is_empty()
+    );
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub struct Sessions {
     pub seats: Seats,
     pub metrics: Metrics,
     pub tasks: TaskTracker,
+    pub stuck_after: Duration,
 }
 
 #[async_trait]
@@ -111,15 +112,7 @@ impl Sessions {
             held: join.held,
         });
         let joined = joined.collect();
-        let session = Session::enter(
-            self.keeper.clone(),
-            self.metrics.clone(),
-            &hello,
-            peer,
-            seat,
-            output,
-        )
-        .await;
+        let session = Session::enter(self, &hello, peer, seat, output).await;
         Ok((session.map_err(|failure| status(&failure))?, joined))
     }
 }

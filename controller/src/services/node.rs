@@ -133,7 +133,9 @@ fn attachment(
 ) -> v1::NodeNetwork {
     let feed = state.feed();
     let applied = here.and_then(|here| here.applied.get(network)).copied();
-    let lag = here.filter(|_| applied.is_some()).map(|here| here.lag_in(network, &feed));
+    let lag = here
+        .filter(|_| applied.is_some())
+        .map(|here| here.lag_in(network, &feed));
     let encoded = encode::lease(network, name, lease, clock::now());
     v1::NodeNetwork {
         network: encoded.network,
