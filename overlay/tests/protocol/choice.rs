@@ -5,11 +5,15 @@ use std::{rc::Rc, time::Duration};
 use overlay::{
     decide::decay::{Due, Seen, due},
     flight::Flight,
+    network::NetworkState,
 };
 
 use crate::{
-    ask::{Ask, DECISIONS, Publish},
-    world::{Action, NAMES, Pending, Stream, World},
+    action::Action,
+    agent::Stream,
+    ask::{Ask, DECISIONS},
+    names::{self, NAMES, Publish},
+    world::{Pending, World},
 };
 
 /// Which behaviours a search looks at, and how much of each.
@@ -77,11 +81,23 @@ pub fn asks(world: &World, theme: &Theme) -> Vec<(usize, Ask)> {
         for name in (0..NAMES).filter(|name| theme.renamed || *name < theme.machines) {
             by_name(world, name as u8, &mut add);
         }
+        let known = |number| {
+            let space = world.controllers[ctl]
+                .view
+                .registry
+                .space(&names::network(number));
+            space.and_then(|space| Some(&space.network()?.value))
+        };
         for network in [0, 1] {
-            add(Ask::Create { network });
-            add(Ask::Delete { network });
+            match known(network).map(|network| network.state) {
+                None => add(Ask::Create { network }),
+                Some(NetworkState::Active) => add(Ask::Delete { network }),
+                Some(NetworkState::Deleting) => {}
+            }
         }
-        add(Ask::Grow);
+        if known(0).is_some_and(|network| network.pool4 == names::spec(0).pools.first().copied()) {
+            add(Ask::Grow);
+        }
         for due in everything_due(world, ctl) {
             add(Ask::Settle(due));
         }

@@ -57,15 +57,9 @@ fn under_way(pending: &Pending, head: &Snapshot) -> u64 {
     let mut hasher = DefaultHasher::new();
     let ask = &pending.ask;
     (pending.ctl, pending.given_up, ask.decision(), ask.meant()).hash(&mut hasher);
-    let mut dead = false;
     for compare in &pending.txn.compares {
         let holds = head.present(&compare.key.to_string()) == compare.revision;
-        dead |= !holds && compare.revision != 0;
         (&compare.key, holds, compare.revision == 0).hash(&mut hasher);
-    }
-    if dead {
-        // It can never be applied any more.
-        return 1;
     }
     for op in &pending.txn.ops {
         op.key().hash(&mut hasher);

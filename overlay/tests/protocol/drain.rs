@@ -6,11 +6,13 @@ use std::rc::Rc;
 use overlay::{decide::decay::Due, network::NetworkState, subnet::Family};
 
 use crate::{
-    ask::{self, Ask, Publish},
+    action::Action,
+    ask::Ask,
     choice,
     fences::Fence,
     invariants::{Checked, Violation, broken},
-    world::{Action, Outcome, World},
+    names::{self, Publish},
+    world::{Outcome, World},
 };
 
 /// Longer than a lease lasts without a session, plus the bound for skew.
@@ -128,7 +130,7 @@ fn emptied(world: &World) -> Checked {
 
 /// Every machine that was not removed can have a lease again, while there is room.
 fn gives_again(world: &mut World) -> Checked {
-    let Some(space) = world.head.registry.space(&ask::network(0)) else {
+    let Some(space) = world.head.registry.space(&names::network(0)) else {
         return Ok(());
     };
     let room = |family| space.pool_use(family).map_or(0, |pool| pool.free());
@@ -139,16 +141,16 @@ fn gives_again(world: &mut World) -> Checked {
         let holder = head
             .registry
             .nodes()
-            .get(&ask::node(name))
+            .get(&names::node(name))
             .map(|node| node.value.id);
         let fits = match holder {
-            Some(holder) => holder == ask::id(machine),
-            None => !head.registry.removed().contains_key(&ask::id(machine)),
+            Some(holder) => holder == names::id(machine),
+            None => !head.registry.removed().contains_key(&names::id(machine)),
         };
         let promised = head
             .registry
-            .space(&ask::network(0))
-            .is_some_and(|space| space.reservations().contains_key(&ask::node(name)));
+            .space(&names::network(0))
+            .is_some_and(|space| space.reservations().contains_key(&names::node(name)));
         if !fits || promised || room == 0 {
             continue;
         }

@@ -9,11 +9,7 @@ use overlay::{
     txn::{Op, Transaction},
 };
 
-use crate::{
-    ask::{self, Ask},
-    store::Snapshot,
-    world::World,
-};
+use crate::{ask::Ask, names, store::Snapshot, world::World};
 
 /// What is taken away from the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +49,7 @@ impl Fence {
         };
         match (self, ask) {
             (Self::LifeOfRelease, Ask::Release { name, .. }) => {
-                let held = view.registry.lease(&ask::network(0), &ask::node(*name));
+                let held = view.registry.lease(&names::network(0), &names::node(*name));
                 let present = held.map_or(0, |held| held.value.life.0.as_u128() as u16);
                 let by_name = Ask::Release {
                     name: *name,
@@ -62,7 +58,7 @@ impl Fence {
                 by_name.decide(&view, &patience, &previous, ttl)
             }
             (Self::SidOfClose, Ask::Close { name, .. }) => {
-                let Some(present) = view.registry.sessions().get(&ask::node(*name)) else {
+                let Some(present) = view.registry.sessions().get(&names::node(*name)) else {
                     return Err(Refusal::NothingToDo);
                 };
                 let blind = Ask::Close {
@@ -121,7 +117,7 @@ fn rewrites_nothing(view: &Snapshot, op: &Op) -> bool {
 /// What a comparison is about. The record of a node whose address is taken over is
 /// another thing than the asker's own.
 pub fn compared(ask: &Ask, key: &Key) -> &'static str {
-    let own = ask.name().map(ask::node);
+    let own = ask.name().map(names::node);
     match key {
         Key::Lease(_, node) if own.as_ref().is_some_and(|own| own != node) => "holder's lease",
         Key::Session(node) if own.as_ref().is_some_and(|own| own != node) => "holder's sess",

@@ -13,8 +13,8 @@ use overlay::{
 };
 
 use crate::{
-    ask::{self, Ask},
-    state,
+    ask::Ask,
+    names, state,
     store::Snapshot,
     world::{Pending, World, wall},
 };
@@ -61,7 +61,7 @@ fn answered(head: &Registry, pending: &Pending) -> Checked {
         by: answer.by,
         ..held.value.clone()
     };
-    if head.lease(&ask::network(0), &node).map(told).as_ref() == Some(answer) {
+    if head.lease(&names::network(0), &node).map(told).as_ref() == Some(answer) {
         return Ok(());
     }
     broken("I3", format!("{node} was told of a lease that it has not"))
@@ -123,7 +123,7 @@ fn tried(world: &World, pending: &Pending, old: &Stored<Session>) -> bool {
     world.agents[usize::from(machine.number)]
         .previous(sid)
         .iter()
-        .any(|&sid| ask::sid(sid) == old.value.sid)
+        .any(|&sid| names::sid(sid) == old.value.sid)
 }
 
 /// I4: only a grant begins a life.
@@ -154,7 +154,7 @@ fn granted(
     }
     let session = was.sessions().get(name).map(|session| session.value.sid);
     match pending.ask {
-        Ask::Join { sid, .. } if session != Some(ask::sid(sid)) => broken(
+        Ask::Join { sid, .. } if session != Some(names::sid(sid)) => broken(
             "I7",
             format!("{name}: a stream that is over changed its lease"),
         ),
@@ -197,7 +197,7 @@ fn leased(pending: &Pending) -> Option<NodeName> {
         Ask::Open { name, .. }
         | Ask::Join { name, .. }
         | Ask::Acquire { name, .. }
-        | Ask::Renew { name, .. } => Some(ask::node(name)),
+        | Ask::Renew { name, .. } => Some(names::node(name)),
         Ask::Leave { .. }
         | Ask::Close { .. }
         | Ask::Release { .. }
@@ -220,7 +220,7 @@ fn deleted(world: &World, before: &Snapshot, pending: &Pending, key: &Key) -> Ch
             };
             match pending.ask {
                 Ask::Remove { .. } => Ok(()),
-                Ask::Close { sid, .. } if session.value.sid == ask::sid(sid) => Ok(()),
+                Ask::Close { sid, .. } if session.value.sid == names::sid(sid) => Ok(()),
                 _ => broken(
                     "I7",
                     format!("{name}: {} ended another session", pending.ask),
@@ -254,14 +254,14 @@ fn ended(
     let session = was.sessions().get(name).map(|session| session.value.sid);
     let by = &pending.ask;
     match by {
-        Ask::Release { life, .. } if ask::life(*life) != held.life => {
+        Ask::Release { life, .. } if names::life(*life) != held.life => {
             broken("I8", format!("{by} ended {}", short(held.life)))
         }
         Ask::Release { .. } if held.kind == LeaseKind::Agent && session.is_some() => {
             broken("I3", format!("{by}, and its agent is connected"))
         }
         Ask::Release { .. } => Ok(()),
-        Ask::Leave { sid, .. } if session.is_some_and(|session| session != ask::sid(*sid)) => {
+        Ask::Leave { sid, .. } if session.is_some_and(|session| session != names::sid(*sid)) => {
             broken("I7", format!("{by} ended the lease of another session"))
         }
         Ask::Leave { .. } => Ok(()),
@@ -273,7 +273,7 @@ fn ended(
                 LeaseKind::Api => held.expires_at.unwrap_or(wall(u64::MAX / 1_000_000)),
                 LeaseKind::Agent => {
                     let vanished = world.past.keeper.get(name);
-                    wall(vanished.map_or(0, |(_, vanished)| *vanished)).after(ask::TICK)
+                    wall(vanished.map_or(0, |(_, vanished)| *vanished)).after(names::TICK)
                 }
             };
             if wall(world.time) < due {

@@ -1,7 +1,7 @@
 //! What each fence is there for: the race that breaks a rule without it, or the
 //! reason why none does. `docs/decisions/0002-lease-protocol.md` argues them.
 
-use crate::{ask::Publish, fences::Fence};
+use crate::{choice::Theme, fences::Fence, names::Publish};
 
 /// Without the fence, these decisions can break a rule from this start.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,15 @@ pub struct Race {
     pub rule: &'static str,
 }
 
+/// What a breadth-first search of the whole protocol looks at. Nothing is lost here: a
+/// transaction that waits for ever is as good. The walks lose things.
+#[derive(Debug, Clone, Copy)]
+pub struct Breadth {
+    pub from: &'static str,
+    pub of: &'static [&'static str],
+    pub say: &'static [Publish],
+}
+
 /// A comparison that the model does not need.
 #[derive(Debug, Clone, Copy)]
 pub struct Spare {
@@ -24,6 +33,7 @@ pub struct Spare {
 
 const EMPTY: &str = "an empty network";
 const LEASED: &str = "a lease with its session";
+const GONE: &str = "a lease, its session gone";
 const LAPSED: &str = "a lapsed lease, due soon";
 const RESERVED: &str = "a reservation, and another's lease";
 const API: &str = "an API client's lease";
@@ -41,6 +51,31 @@ const APART: &[Publish] = &[Publish::Apart];
 const SHARED: &[Publish] = &[Publish::Own, Publish::Shared];
 const OWN_APART: &[Publish] = &[Publish::Own, Publish::Apart];
 const SHARED_APART: &[Publish] = &[Publish::Shared, Publish::Apart];
+
+pub const BREADTHS: [Breadth; 14] = [
+    breadth(EMPTY, &["open", "close", "acquire", "release"], OWN),
+    breadth(LEASED, &["open", "close", "lapse", "reclaim"], OWN),
+    breadth(LEASED, &["open", "join", "leave", "remove", "end"], SHARED),
+    breadth(LAPSED, &["open", "close", "reclaim"], OWN),
+    breadth(
+        LAPSED,
+        &["open", "reclaim", "release", "reserve"],
+        OWN_APART,
+    ),
+    breadth(RESERVED, &["open", "leave", "reserve", "unreserve"], OWN),
+    breadth(API, &["acquire", "renew", "release", "reclaim"], OWN),
+    breadth(API, &["open", "renew", "reclaim"], SHARED_APART),
+    breadth(REMOVED, &["open", "end", "reserve", "remove"], OWN),
+    breadth(
+        DELETING,
+        &["end", "withdraw", "forget", "erase", "create"],
+        OWN,
+    ),
+    breadth(RENAMED, &["open", "close", "remove", "end"], OWN),
+    breadth(BESIDE, &["open", "join", "renew", "release"], SILENT),
+    breadth(UNSEEN, &["open", "reserve", "forget", "erase", "end"], OWN),
+    breadth(NOTHING, &["create", "grow", "delete", "erase"], OWN),
+];
 
 pub const OTHER: [Race; 5] = [
     race(Fence::Flight, API, &["release", "renew"], OWN, "I4"),
@@ -61,14 +96,14 @@ pub const OTHER: [Race; 5] = [
     race(Fence::SidOfClose, LEASED, &["close", "open"], OWN, "I7"),
     race(
         Fence::RewriteOnOpen,
-        LEASED,
+        GONE,
         &["open", "close", "lapse", "reclaim"],
         OWN,
         "I5",
     ),
 ];
 
-pub const COMPARISONS: [Race; 47] = [
+pub const COMPARISONS: [Race; 50] = [
     needs("open", "node", LAPSED, &["remove"], OWN, "I6"),
     needs("open", "removed", EMPTY, &["remove"], APART, "I6"),
     needs("open", "sess", LEASED, &[], APART, "I7"),
@@ -129,6 +164,15 @@ pub const COMPARISONS: [Race; 47] = [
     needs("join", "claim", BARE, &["open"], OWN, "I1"),
     needs("join", "under", LEASED, &["open"], SHARED, "underlay"),
     needs("join", "resv", BARE, &["reserve"], OWN, "reserved"),
+    needs(
+        "join",
+        "holder's lease",
+        API,
+        &["open", "renew"],
+        SHARED,
+        "underlay",
+    ),
+    needs("join", "holder's sess", API, &["open"], SHARED_APART, "I2"),
     needs("leave", "sess", LEASED, &["open"], APART, "I7"),
     needs("leave", "claim", LEASED, &["reserve"], OWN, "reserved"),
     needs("close", "sess", LEASED, &["open"], OWN, "I7"),
@@ -152,15 +196,143 @@ pub const COMPARISONS: [Race; 47] = [
     needs("remove", "sess", LAPSED, &["open"], OWN, "I6"),
     needs("create", "nets", NOTHING, &[], OWN, "network"),
     needs("grow", "nets", EMPTY, &["create"], OWN, "network"),
-    needs("lapse", "sess", LEASED, &["close", "open"], APART, "I2"),
-    needs("lapse", "lease", LEASED, &["close", "release"], OWN, "I4"),
+    needs("lapse", "sess", GONE, &["open"], APART, "I2"),
+    needs("lapse", "lease", GONE, &["release"], OWN, "I4"),
     needs("reclaim", "sess", LAPSED, &["open"], APART, "I2"),
     needs("reclaim", "lease", API, &["renew"], OWN, "I5"),
     needs("reclaim", "claim", API, &["reserve"], OWN, "reserved"),
+    needs("withdraw", "claim", DELETING, &["end"], OWN, "I1"),
     needs("end", "claim", REMOVED, &["reserve"], OWN, "reserved"),
 ];
 
-pub const SPARED: [Spare; 1] = [spare("withdraw", "claim", "")];
+pub const SPARED: [Spare; 16] = [
+    spare(
+        "create",
+        "net",
+        "whoever writes a network writes nets, which is compared",
+    ),
+    spare(
+        "grow",
+        "net",
+        "whoever writes a network writes nets, which is compared",
+    ),
+    spare(
+        "delete",
+        "net",
+        "whoever writes a network writes nets, which is compared",
+    ),
+    spare(
+        "delete",
+        "nets",
+        "the network is compared, and nothing is asked of the others",
+    ),
+    spare(
+        "erase",
+        "net",
+        "whoever writes a network writes nets, which is compared",
+    ),
+    spare(
+        "erase",
+        "nets",
+        "the network is compared, and nothing is asked of the others",
+    ),
+    spare(
+        "join",
+        "node",
+        "a removal ends the session, which is compared",
+    ),
+    spare(
+        "leave",
+        "lease",
+        "its claims name its life and are compared, and so is the session",
+    ),
+    spare(
+        "end",
+        "lease",
+        "its claims name its life and are compared; an orphan stays one",
+    ),
+    spare(
+        "leave",
+        "under",
+        "an address changes hands only with the lease, which is compared",
+    ),
+    spare(
+        "release",
+        "under",
+        "an address changes hands only with the lease, which is compared",
+    ),
+    spare(
+        "reclaim",
+        "under",
+        "an address changes hands only with the lease, which is compared",
+    ),
+    spare(
+        "end",
+        "under",
+        "an address changes hands only with the lease, which is compared",
+    ),
+    spare(
+        "unreserve",
+        "resv",
+        "its claims change whenever it does, and are compared",
+    ),
+    spare(
+        "withdraw",
+        "resv",
+        "its claims change whenever it does, and are compared",
+    ),
+    spare(
+        "forget",
+        "free",
+        "only a place in the queue of a network that gives out nothing",
+    ),
+];
+
+impl Race {
+    /// Two machines, nothing lost, and only these decisions.
+    pub fn theme(&self) -> Theme {
+        let mut of = self.of.to_vec();
+        let mut reinstalls = false;
+        if let Fence::Compare(decision, _) = self.fence {
+            of.push(decision);
+            reinstalls = decision == "remove";
+        }
+        Theme {
+            published: self.say,
+            machines: 2,
+            renamed: false,
+            faults: false,
+            reinstalls,
+            pending: 2,
+            ticks: 3,
+            ..Theme::of(&of)
+        }
+    }
+}
+
+impl Breadth {
+    pub fn theme(&self) -> Theme {
+        Theme {
+            published: self.say,
+            machines: 2,
+            renamed: self.from == RENAMED,
+            faults: false,
+            reinstalls: self.from == REMOVED,
+            pending: 2,
+            ticks: 3,
+            begun: 3,
+            ..Theme::of(self.of)
+        }
+    }
+}
+
+const fn breadth(
+    from: &'static str,
+    of: &'static [&'static str],
+    say: &'static [Publish],
+) -> Breadth {
+    Breadth { from, of, say }
+}
 
 const fn race(
     fence: Fence,

@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use crate::{
-    ask::{Ask, Machine, Publish},
+    action::Action,
+    ask::Ask,
     choice::everything_due,
     fences::Fence,
-    world::{Action, Outcome, World},
+    names::{Machine, Publish},
+    world::{Outcome, World},
 };
 
 const MACHINES: u8 = 3;
@@ -16,6 +18,7 @@ pub fn all(fence: Fence) -> Vec<(&'static str, World)> {
     vec![
         ("an empty network", empty(fence)),
         ("a lease with its session", leased(fence)),
+        ("a lease, its session gone", gone(fence)),
         ("a lapsed lease, due soon", lapsed(fence)),
         ("a reservation, and another's lease", reserved(fence)),
         ("an API client's lease", api(fence)),
@@ -49,10 +52,15 @@ fn leased(fence: Fence) -> World {
     world
 }
 
-fn lapsed(fence: Fence) -> World {
+fn gone(fence: Fence) -> World {
     let mut world = leased(fence);
     step(&mut world, &Action::Break { machine: 0 });
     done(&mut world, 0, Ask::Close { name: 0, sid: 1 });
+    world
+}
+
+fn lapsed(fence: Fence) -> World {
+    let mut world = gone(fence);
     for due in everything_due(&world, 0) {
         done(&mut world, 0, Ask::Settle(due));
     }

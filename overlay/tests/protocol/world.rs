@@ -1,18 +1,12 @@
 //! All there is: the store, two controllers with views that lag, agents with their
 //! streams, and transactions under way.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use overlay::{
     decide::{View, decay::Patience},
     flight::Flight,
-    id::{ControllerId, Life, NodeId, SessionId},
-    name::NodeName,
+    id::ControllerId,
     record::Lease,
     time::WallMs,
     txn::{Transaction, TtlId},
@@ -20,53 +14,15 @@ use overlay::{
 use uuid::Uuid;
 
 use crate::{
-    ask::{self, Ask, Machine, Publish, TICK},
+    action::Action,
+    agent::{Agent, Stream},
+    ask::Ask,
     fences::Fence,
     invariants::{self, Violation},
+    names::{self, Machine, NAMES, Publish, TICK},
+    past::Past,
     store::Snapshot,
 };
-
-/// As many names as machines, and one more for a machine that is renamed.
-pub const NAMES: usize = 4;
-
-/// One step of the search. Numbers are given when a step is first taken and not
-/// found again on replay, so a trace with a step left out still means the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    Decide {
-        ticket: u32,
-        ctl: usize,
-        ask: Ask,
-    },
-    /// The store judges these together.
-    Commit {
-        tickets: Vec<u32>,
-    },
-    /// It never reaches the store, and its controller hears so.
-    Lose {
-        ticket: u32,
-    },
-    /// Its controller hears nothing and goes on. It may still be committed, any time.
-    GiveUp {
-        ticket: u32,
-    },
-    Sync {
-        ctl: usize,
-    },
-    Tick,
-    /// The controller's ttl runs out: its sessions vanish, its streams end.
-    Expire {
-        ctl: usize,
-    },
-    /// A machine's stream breaks.
-    Break {
-        machine: u8,
-    },
-    /// A machine is given a new id.
-    Reinstall {
-        machine: u8,
-    },
-}
 
 #[derive(Debug, Clone)]
 pub struct World {
@@ -94,23 +50,6 @@ pub struct Controller {
     pub ahead: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Agent {
-    pub machine: Machine,
-    /// The sessions it tried, each with what it said of its address.
-    pub tried: Vec<(u16, Publish)>,
-    /// The stream it is opening.
-    pub opening: Option<Stream>,
-    pub live: Option<Stream>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stream {
-    pub ctl: usize,
-    pub name: u8,
-    pub sid: u16,
-}
-
 /// A transaction that was decided and that the store has not judged yet.
 #[derive(Debug, Clone)]
 pub struct Pending {
@@ -121,26 +60,6 @@ pub struct Pending {
     pub answer: Option<Lease>,
     /// Its controller does not wait for it any more.
     pub given_up: bool,
-}
-
-/// What the store does not remember.
-#[derive(Debug, Clone, Default, Hash)]
-pub struct Past {
-    pub ended: BTreeSet<Life>,
-    pub removed: BTreeSet<(NodeName, NodeId)>,
-    /// The session that last brought each name's lease to life, and when it
-    /// vanished by true time.
-    pub keeper: BTreeMap<NodeName, (SessionId, u64)>,
-    /// The lives that each name was ever given, for those who name an old one.
-    pub lives: BTreeMap<u8, BTreeSet<u16>>,
-}
-
-impl Agent {
-    /// The sessions it had tried when it first asked for this one.
-    pub fn previous(&self, sid: u16) -> Vec<u16> {
-        let tried = self.tried.iter().map(|(tried, _)| *tried);
-        tried.take_while(|tried| *tried != sid).collect()
-    }
 }
 
 /// Did the step change anything?
@@ -350,7 +269,8 @@ impl World {
                 self.fails(&pending);
             }
         }
-        self.remember(&before);
+        self.past
+            .note(&before.registry, &self.head.registry, self.time);
         invariants::committed(self, &before, &winners)?;
         Ok(Outcome::Applied(winners.len() as u32))
     }
@@ -365,7 +285,8 @@ impl World {
             let here = |stream: &mut Stream| stream.ctl == ctl;
             self.over.extend(agent.live.take_if(here));
         }
-        self.remember(&before);
+        self.past
+            .note(&before.registry, &self.head.registry, self.time);
         invariants::committed(self, &before, &[])?;
         Ok(Outcome::Done)
     }
@@ -380,8 +301,8 @@ impl World {
         if let (Ask::Open { name, sid, .. } | Ask::Join { name, sid, .. }, Some(_)) =
             (&pending.ask, &pending.answer)
         {
-            let keeper = (ask::sid(*sid), self.time);
-            self.past.keeper.insert(ask::node(*name), keeper);
+            let keeper = (names::sid(*sid), self.time);
+            self.past.keeper.insert(names::node(*name), keeper);
         }
         if let Ask::Open {
             name, machine, sid, ..
@@ -418,44 +339,6 @@ impl World {
             self.over.insert(stream);
         }
     }
-
-    /// Notes what went from the store.
-    fn remember(&mut self, before: &Snapshot) {
-        let (was, is) = (&before.registry, &self.head.registry);
-        for (name, space) in was.spaces() {
-            for (node, held) in space.leases() {
-                let now = is.lease(name, node);
-                if now.is_none_or(|now| now.value.life != held.value.life) {
-                    self.past.ended.insert(held.value.life);
-                }
-            }
-        }
-        for (node, session) in was.sessions() {
-            let sid = session.value.sid;
-            let stays = is
-                .sessions()
-                .get(node)
-                .is_some_and(|now| now.value.sid == sid);
-            if let Some((keeper, vanished)) = self.past.keeper.get_mut(node)
-                && *keeper == sid
-                && !stays
-            {
-                *vanished = self.time;
-            }
-        }
-        for (node, record) in was.nodes() {
-            let id = record.value.id;
-            if is.removed().contains_key(&id) && !is.nodes().contains_key(node) {
-                self.past.removed.insert((node.clone(), id));
-            }
-        }
-        for name in 0..self.begun.len() as u8 {
-            if let Some(held) = is.lease(&ask::network(0), &ask::node(name)) {
-                let life = held.value.life.0.as_u128() as u16;
-                self.past.lives.entry(name).or_default().insert(life);
-            }
-        }
-    }
 }
 
 pub fn controller_id(ctl: usize) -> ControllerId {
@@ -465,22 +348,4 @@ pub fn controller_id(ctl: usize) -> ControllerId {
 /// The wall clock at a tick.
 pub fn wall(tick: u64) -> WallMs {
     WallMs(tick * 1000 * TICK.as_secs())
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Decide { ticket, ctl, ask } => {
-                write!(f, "controller {ctl} decides #{ticket}: {ask}")
-            }
-            Self::Commit { tickets } => write!(f, "store judges {tickets:?}"),
-            Self::Lose { ticket } => write!(f, "#{ticket} is lost"),
-            Self::GiveUp { ticket } => write!(f, "reply to #{ticket} is not waited for"),
-            Self::Sync { ctl } => write!(f, "controller {ctl} catches up"),
-            Self::Tick => f.write_str("a tick"),
-            Self::Expire { ctl } => write!(f, "ttl of controller {ctl} expires"),
-            Self::Break { machine } => write!(f, "stream of machine {machine} breaks"),
-            Self::Reinstall { machine } => write!(f, "machine {machine} gets a new id"),
-        }
-    }
 }
