@@ -123,7 +123,6 @@ fuzz_target!(|input: Input<'_>| {
         underlay: texts.next(),
         mac: texts.next(),
         ttl_seconds: d,
-        ..Default::default()
     });
 });
 
