@@ -21,13 +21,12 @@ mod held;
 
 pub use held::Held;
 
-/// The network that it joins.
-pub const NETWORK: &str = "default";
-
 #[derive(Debug)]
 pub struct Agent {
     pub node: String,
     pub id: Uuid,
+    /// The one network that it joins.
+    pub network: String,
     number: u32,
     /// Newest last.
     sessions: Vec<Uuid>,
@@ -52,6 +51,7 @@ impl Agent {
         Self {
             node: format!("host-{number}"),
             id: Uuid::new_v4(),
+            network: "default".into(),
             number,
             sessions: Vec::new(),
             cluster: String::new(),
@@ -62,11 +62,12 @@ impl Agent {
         }
     }
 
-    /// Another machine that holds a copy of this one's disk.
-    pub fn cloned(&self) -> Self {
+    /// What comes up from this one's disk: itself again, or a machine with a copy.
+    pub fn restarted(&self) -> Self {
         Self {
             node: self.node.clone(),
             id: self.id,
+            network: self.network.clone(),
             sessions: self.sessions.clone(),
             ..Self::new(self.number)
         }
@@ -146,7 +147,7 @@ impl Agent {
 
     pub async fn report(&self) -> Result<()> {
         let network = v1::NetworkReport {
-            network: NETWORK.into(),
+            network: self.network.clone(),
             applied_revision: self.held.revision,
         };
         let report = agent_message::Message::Report(v1::Report {
@@ -178,7 +179,7 @@ impl Agent {
             session: session.to_string(),
             previous,
             networks: vec![v1::Join {
-                network: NETWORK.into(),
+                network: self.network.clone(),
                 underlay: underlay(self.number),
                 mac: mac(self.number),
                 revision: self.held.revision,

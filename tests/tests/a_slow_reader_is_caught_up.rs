@@ -1,0 +1,120 @@
+//! An agent that does not read costs the controller nothing, and holds the truth
+//! once it reads again.
+
+use anyhow::Result;
+use proto::v1::controller_message::Message;
+use tests::{
+    agent::{Agent, peers_of},
+    client::Client,
+    controller::Controller,
+    etcd::Etcd,
+    wait::within,
+};
+use tokio::task::JoinSet;
+use tonic::transport::Endpoint;
+
+const NODES: u32 = 400;
+const ROUNDS: u32 = 8;
+/// Far less than what is sent would take if it were kept for a reader.
+const GROWTH: u64 = 24 << 20;
+/// As many revisions as the feed keeps.
+const KEPT: u64 = 4096;
+/// Few enough that each has a transaction of its own.
+const AT_ONCE: u32 = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_changes_are_told_as_few() -> Result<()> {
+    let controller = Controller::embedded(&[])?;
+    let client = Client::new(controller.channel()?);
+    let mut agent = not_reading(&controller).await?;
+    change_all(&client, 1).await?;
+    change_all(&client, 2).await?;
+    let (memory, revision) = (controller.memory()?, client.list("").await?.revision);
+    for round in 3..=ROUNDS {
+        change_all(&client, round).await?;
+    }
+    let listed = client.list("").await?;
+    let grown = controller.memory()?.saturating_sub(memory);
+    let changes = usize::try_from(listed.revision - revision)?;
+    println!("{changes} revisions, {grown} bytes more");
+    assert!(
+        grown < GROWTH,
+        "{grown} bytes more after {changes} revisions"
+    );
+
+    let before = agent.heard.len();
+    reads_up_to(&mut agent, listed.revision).await?;
+    assert_eq!(agent.held.peers, peers_of(&listed.leases));
+    let messages = agent.heard.len() - before;
+    println!("told in {messages} messages");
+    assert!(
+        messages < changes,
+        "{messages} messages for {changes} revisions"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_is_kept_is_told_afresh() -> Result<()> {
+    let etcd = Etcd::start()?;
+    let controller = Controller::etcd(&etcd, &[])?;
+    let client = Client::new(controller.channel()?);
+    let mut agent = not_reading(&controller).await?;
+    // Enough to fill the way to it, then more than the feed keeps.
+    change_all(&client, 1).await?;
+    let enough = client.list("").await?.revision + KEPT + 100;
+    let mut restless = JoinSet::new();
+    for place in 0..AT_ONCE {
+        let client = client.clone();
+        restless.spawn(async move {
+            let node = format!("restless-{place}");
+            let mut number = (place + 2) * 10_000;
+            while client.acquire_at(&node, number).await?.revision < enough {
+                number += 1;
+            }
+            Ok::<(), tonic::Status>(())
+        });
+    }
+    while let Some(done) = restless.join_next().await {
+        done??;
+    }
+    let listed = client.list("").await?;
+    reads_up_to(&mut agent, listed.revision).await?;
+    assert_eq!(agent.held.peers, peers_of(&listed.leases));
+    let snapshot = |message: &&Message| matches!(message, Message::Snapshot(_));
+    assert_eq!(agent.heard.iter().filter(snapshot).count(), 2);
+    assert_eq!(controller.metric("weft_feed_resyncs_total")?, 1.0);
+    Ok(())
+}
+
+/// Joined, and with no room on the way, so that all else waits at the controller.
+async fn not_reading(controller: &Controller) -> Result<Agent> {
+    let narrow = Endpoint::from_shared(controller.url()?)?
+        .initial_stream_window_size(4096)
+        .initial_connection_window_size(4096);
+    let mut agent = Agent::new(1);
+    agent.connect(narrow.connect_lazy()).await?;
+    agent.joined().await?;
+    Ok(agent)
+}
+
+async fn reads_up_to(agent: &mut Agent, revision: u64) -> Result<()> {
+    let there = |agent: &Agent| agent.held.revision >= revision && agent.held.is_whole();
+    agent.until("it holds what the registry holds", there).await
+}
+
+/// Gives every node another address and MAC.
+async fn change_all(client: &Client, round: u32) -> Result<()> {
+    let mut asked = JoinSet::new();
+    for number in 0..NODES {
+        let client = client.clone();
+        asked.spawn(async move {
+            let place = round * 1000 + number;
+            client.acquire_at(&format!("node-{number}"), place).await
+        });
+    }
+    while let Some(answer) = within("all are answered", asked.join_next()).await? {
+        answer??;
+    }
+    Ok(())
+}

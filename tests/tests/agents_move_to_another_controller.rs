@@ -1,0 +1,93 @@
+//! A controller that dies, or is told to stop, loses no lease: its agents go on
+//! elsewhere from where they were.
+
+use anyhow::Result;
+use proto::v1::controller_message::Message;
+use tests::{
+    agent::{Agent, peers_of},
+    client::Client,
+    controller::Controller,
+    etcd::Etcd,
+};
+use tonic::Code;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_theirs_is_killed() -> Result<()> {
+    let etcd = Etcd::start()?;
+    let mut first = Controller::etcd(&etcd, &[])?;
+    let second = Controller::etcd(&etcd, &[])?;
+    let mut agents = agents(&first, 1..4).await?;
+    first.kill()?;
+    for agent in &mut agents {
+        let subnets = agent.subnets();
+        agent.dismissed().await?;
+        agent.connect(second.channel()?).await?;
+        agent.joined().await?;
+        assert_eq!(agent.subnets(), subnets);
+    }
+    told_only_what_is_new(&mut agents, &second).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_theirs_is_told_to_stop() -> Result<()> {
+    let etcd = Etcd::start()?;
+    let mut first = Controller::etcd(&etcd, &[])?;
+    let second = Controller::etcd(&etcd, &[])?;
+    let mut agents = agents(&first, 1..4).await?;
+    let mut deaf = Agent::new(9);
+    deaf.connect(first.channel()?).await?;
+    deaf.joined().await?;
+    first.terminate()?;
+    for agent in &mut agents {
+        let subnets = agent.subnets();
+        agent
+            .until("it is asked to move", |agent| {
+                let asked = |message: &Message| matches!(message, Message::Move(_));
+                agent.heard.iter().any(asked)
+            })
+            .await?;
+        agent.connect(second.channel()?).await?;
+        agent.joined().await?;
+        assert_eq!(agent.subnets(), subnets);
+    }
+    // Who does not go is not waited for without end.
+    let status = deaf.dismissed().await?;
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(first.ended()?.code(), Some(0), "{}", first.log());
+    told_only_what_is_new(&mut agents, &second).await
+}
+
+async fn agents(controller: &Controller, numbers: std::ops::Range<u32>) -> Result<Vec<Agent>> {
+    let mut agents: Vec<Agent> = numbers.map(Agent::new).collect();
+    for agent in &mut agents {
+        agent.connect(controller.channel()?).await?;
+        agent.joined().await?;
+    }
+    // Each has seen the last of them.
+    let last = agents[agents.len() - 1].node.clone();
+    for agent in &mut agents {
+        agent
+            .until("all know each other", |agent| {
+                agent.held.peers.contains_key(&last)
+            })
+            .await?;
+    }
+    Ok(agents)
+}
+
+async fn told_only_what_is_new(agents: &mut [Agent], controller: &Controller) -> Result<()> {
+    let client = Client::new(controller.channel()?);
+    client.acquire_at("new", 100).await?;
+    let leases = client.list("").await?.leases;
+    for agent in agents {
+        agent
+            .until("it hears what is new", |agent| {
+                agent.held.peers.contains_key("new")
+            })
+            .await?;
+        let snapshot = |message: &Message| matches!(message, Message::Snapshot(_));
+        assert!(!agent.heard.iter().any(snapshot), "{:?}", agent.heard);
+        assert_eq!(agent.held.peers, peers_of(&leases));
+    }
+    Ok(())
+}
