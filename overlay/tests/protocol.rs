@@ -12,6 +12,8 @@ mod action;
 mod agent;
 #[path = "protocol/ask.rs"]
 mod ask;
+#[path = "protocol/breadths.rs"]
+mod breadths;
 #[path = "protocol/choice.rs"]
 mod choice;
 #[path = "protocol/digest.rs"]
@@ -58,7 +60,7 @@ fn breadth_first() {
     let states = bound("WEFT_STATES", 10_000);
     let depth = bound("WEFT_DEPTH", usize::MAX);
     let mut tally = Tally::default();
-    for breadth in races::BREADTHS {
+    for breadth in breadths::BREADTHS {
         let (name, world) = starts::named(breadth.from, Fence::Whole);
         match search::breadth_first((name, &world), &breadth.theme(), states, depth) {
             Ok(seen) => {

@@ -30,6 +30,13 @@ pub enum Publish {
     Apart,
 }
 
+pub const OWN: &[Publish] = &[Publish::Own];
+pub const SILENT: &[Publish] = &[Publish::Silent];
+pub const APART: &[Publish] = &[Publish::Apart];
+pub const SHARED: &[Publish] = &[Publish::Own, Publish::Shared];
+pub const OWN_APART: &[Publish] = &[Publish::Own, Publish::Apart];
+pub const SHARED_APART: &[Publish] = &[Publish::Shared, Publish::Apart];
+
 /// A machine and how often it was given a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Machine {

@@ -1,7 +1,15 @@
 //! What each fence is there for: the race that breaks a rule without it, or the
 //! reason why none does. `docs/decisions/0002-lease-protocol.md` argues them.
 
-use crate::{choice::Theme, fences::Fence, names::Publish};
+use crate::{
+    choice::Theme,
+    fences::Fence,
+    names::{APART, OWN, OWN_APART, Publish, SHARED, SHARED_APART, SILENT},
+    starts::{
+        API, BARE, BESIDE, DELETING, EMPTY, GONE, LAPSED, LEASED, NOTHING, REMOVED, RENAMED,
+        RESERVED, UNSEEN,
+    },
+};
 
 /// Without the fence, these decisions can break a rule from this start.
 #[derive(Debug, Clone, Copy)]
@@ -14,15 +22,6 @@ pub struct Race {
     pub rule: &'static str,
 }
 
-/// What a breadth-first search of the whole protocol looks at. Nothing is lost here: a
-/// transaction that waits for ever is as good. The walks lose things.
-#[derive(Debug, Clone, Copy)]
-pub struct Breadth {
-    pub from: &'static str,
-    pub of: &'static [&'static str],
-    pub say: &'static [Publish],
-}
-
 /// A comparison that the model does not need.
 #[derive(Debug, Clone, Copy)]
 pub struct Spare {
@@ -30,52 +29,6 @@ pub struct Spare {
     pub kind: &'static str,
     pub why: &'static str,
 }
-
-const EMPTY: &str = "an empty network";
-const LEASED: &str = "a lease with its session";
-const GONE: &str = "a lease, its session gone";
-const LAPSED: &str = "a lapsed lease, due soon";
-const RESERVED: &str = "a reservation, and another's lease";
-const API: &str = "an API client's lease";
-const REMOVED: &str = "a node removed, its lease still there";
-const DELETING: &str = "a network being deleted";
-const RENAMED: &str = "a machine under a new name";
-const BARE: &str = "a session without a lease";
-const BESIDE: &str = "a session beside an API client's lease";
-const UNSEEN: &str = "a deletion that controller 0 has not seen";
-const NOTHING: &str = "no network";
-
-const OWN: &[Publish] = &[Publish::Own];
-const SILENT: &[Publish] = &[Publish::Silent];
-const APART: &[Publish] = &[Publish::Apart];
-const SHARED: &[Publish] = &[Publish::Own, Publish::Shared];
-const OWN_APART: &[Publish] = &[Publish::Own, Publish::Apart];
-const SHARED_APART: &[Publish] = &[Publish::Shared, Publish::Apart];
-
-pub const BREADTHS: [Breadth; 14] = [
-    breadth(EMPTY, &["open", "close", "acquire", "release"], OWN),
-    breadth(LEASED, &["open", "close", "lapse", "reclaim"], OWN),
-    breadth(LEASED, &["open", "join", "leave", "remove", "end"], SHARED),
-    breadth(LAPSED, &["open", "close", "reclaim"], OWN),
-    breadth(
-        LAPSED,
-        &["open", "reclaim", "release", "reserve"],
-        OWN_APART,
-    ),
-    breadth(RESERVED, &["open", "leave", "reserve", "unreserve"], OWN),
-    breadth(API, &["acquire", "renew", "release", "reclaim"], OWN),
-    breadth(API, &["open", "renew", "reclaim"], SHARED_APART),
-    breadth(REMOVED, &["open", "end", "reserve", "remove"], OWN),
-    breadth(
-        DELETING,
-        &["end", "withdraw", "forget", "erase", "create"],
-        OWN,
-    ),
-    breadth(RENAMED, &["open", "close", "remove", "end"], OWN),
-    breadth(BESIDE, &["open", "join", "renew", "release"], SILENT),
-    breadth(UNSEEN, &["open", "reserve", "forget", "erase", "end"], OWN),
-    breadth(NOTHING, &["create", "grow", "delete", "erase"], OWN),
-];
 
 pub const OTHER: [Race; 5] = [
     race(Fence::Flight, API, &["release", "renew"], OWN, "I4"),
@@ -308,30 +261,6 @@ impl Race {
             ..Theme::of(&of)
         }
     }
-}
-
-impl Breadth {
-    pub fn theme(&self) -> Theme {
-        Theme {
-            published: self.say,
-            machines: 2,
-            renamed: self.from == RENAMED,
-            faults: false,
-            reinstalls: self.from == REMOVED,
-            pending: 2,
-            ticks: 3,
-            begun: 3,
-            ..Theme::of(self.of)
-        }
-    }
-}
-
-const fn breadth(
-    from: &'static str,
-    of: &'static [&'static str],
-    say: &'static [Publish],
-) -> Breadth {
-    Breadth { from, of, say }
 }
 
 const fn race(

@@ -11,24 +11,38 @@ use crate::{
     world::{Outcome, World},
 };
 
+pub const EMPTY: &str = "an empty network";
+pub const LEASED: &str = "a lease with its session";
+pub const GONE: &str = "a lease, its session gone";
+pub const LAPSED: &str = "a lapsed lease, due soon";
+pub const RESERVED: &str = "a reservation, and another's lease";
+pub const API: &str = "an API client's lease";
+pub const REMOVED: &str = "a node removed, its lease still there";
+pub const DELETING: &str = "a network being deleted";
+pub const RENAMED: &str = "a machine under a new name";
+pub const BARE: &str = "a session without a lease";
+pub const BESIDE: &str = "a session beside an API client's lease";
+pub const UNSEEN: &str = "a deletion that controller 0 has not seen";
+pub const NOTHING: &str = "no network";
+
 const MACHINES: u8 = 3;
 
 /// Every start with its name, the protocol without one fence or whole.
 pub fn all(fence: Fence) -> Vec<(&'static str, World)> {
     vec![
-        ("an empty network", empty(fence)),
-        ("a lease with its session", leased(fence)),
-        ("a lease, its session gone", gone(fence)),
-        ("a lapsed lease, due soon", lapsed(fence)),
-        ("a reservation, and another's lease", reserved(fence)),
-        ("an API client's lease", api(fence)),
-        ("a node removed, its lease still there", removed(fence)),
-        ("a network being deleted", deleting(fence)),
-        ("a machine under a new name", renamed(fence)),
-        ("a session without a lease", bare(fence)),
-        ("a session beside an API client's lease", beside(fence)),
-        ("a deletion that controller 0 has not seen", unseen(fence)),
-        ("no network", World::new(MACHINES, fence)),
+        (EMPTY, empty(fence)),
+        (LEASED, leased(fence)),
+        (GONE, gone(fence)),
+        (LAPSED, lapsed(fence)),
+        (RESERVED, reserved(fence)),
+        (API, api(fence)),
+        (REMOVED, removed(fence)),
+        (DELETING, deleting(fence)),
+        (RENAMED, renamed(fence)),
+        (BARE, bare(fence)),
+        (BESIDE, beside(fence)),
+        (UNSEEN, unseen(fence)),
+        (NOTHING, World::new(MACHINES, fence)),
     ]
 }
 
