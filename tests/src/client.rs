@@ -93,10 +93,9 @@ impl Client {
     /// What the controller knows of a node's lease in the one network there is.
     pub async fn look(&self, node: &str) -> Result<Seen, Status> {
         let listed = self.list(node).await?;
-        let lease = listed.leases.first().map(grant).transpose();
         Ok(Seen {
             revision: listed.revision,
-            lease: lease.map_err(unreadable)?,
+            lease: listed.leases.first().map(granted).transpose()?,
         })
     }
 }
@@ -147,6 +146,7 @@ pub fn may_have_happened(status: &Status) -> bool {
     broken || matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
 }
 
-pub fn unreadable(error: anyhow::Error) -> Status {
-    Status::data_loss(format!("{error:#}"))
+/// A lease that cannot be read is an answer that a controller must not give.
+pub fn granted(lease: &v1::Lease) -> Result<Grant, Status> {
+    grant(lease).map_err(|error| Status::data_loss(format!("{error:#}")))
 }

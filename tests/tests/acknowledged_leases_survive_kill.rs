@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use overlay::name::NodeName;
 use tests::{
-    client::{Client, grant, outcome, unreadable},
+    client::{Client, grant, granted, outcome},
     controller::Controller,
     dice::Dice,
     history::{self, Did, Event, Outcome, Seen},
@@ -109,7 +109,7 @@ async fn acquire(client: &Client, number: usize, start: Instant) -> Result<Vec<E
     loop {
         let began = start.elapsed();
         let answer = client.acquire(node.as_str()).await;
-        let answer = outcome(answer.and_then(|lease| grant(&lease).map_err(unreadable)));
+        let answer = outcome(answer.and_then(|lease| granted(&lease)));
         let unknown = answer == Outcome::Unknown;
         events.push(Event {
             node: node.clone(),

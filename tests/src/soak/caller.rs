@@ -5,13 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use overlay::{id::Life, name::NodeName};
 use tokio::{sync::watch, time::Instant};
-use tonic::Status;
 
 use super::Plan;
 use crate::{
-    client::{self, Client, outcome, unreadable},
+    client::{Client, granted, outcome},
     dice::Dice,
-    history::{Did, Event, Grant, Outcome},
+    history::{Did, Event, Outcome},
 };
 
 /// After a request that was not answered.
@@ -64,18 +63,14 @@ impl Caller {
             None => acquire(&client, node.as_str()).await,
         };
         self.nodes[place].1 = believed(life, &did);
-        let unknown = super::unknown(&Event {
-            node: node.clone(),
-            began,
-            ended: self.start.elapsed(),
-            did: did.clone(),
-        });
-        self.told.push(Event {
+        let event = Event {
             node,
             began,
             ended: self.start.elapsed(),
             did,
-        });
+        };
+        let unknown = super::unknown(&event);
+        self.told.push(event);
         if unknown {
             tokio::time::sleep(PAUSE).await;
         }
@@ -100,10 +95,6 @@ async fn ask_held(client: &Client, node: &str, life: Life, chance: usize) -> Did
 async fn acquire(client: &Client, node: &str) -> Did {
     let acquired = client.acquire(node).await;
     Did::Acquire(outcome(acquired.and_then(|lease| granted(&lease))))
-}
-
-fn granted(lease: &proto::v1::Lease) -> Result<Grant, Status> {
-    client::grant(lease).map_err(unreadable)
 }
 
 /// The life it believes its node to have now. Where it does not know, it asks anew.
