@@ -1,13 +1,14 @@
 //! An agent that does not read costs the controller nothing, and holds the truth
 //! once it reads again.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use proto::v1::controller_message::Message;
 use tests::{
     agent::{Agent, peers_of},
     client::Client,
     controller::Controller,
     etcd::Etcd,
+    wait::eventually,
 };
 use tokio::task::JoinSet;
 use tonic::transport::Endpoint;
@@ -85,6 +86,31 @@ async fn more_than_is_kept_is_told_afresh() -> Result<()> {
     let snapshot = |message: &&Message| matches!(message, Message::Snapshot(_));
     assert_eq!(agent.heard.iter().filter(snapshot).count(), 2);
     assert_eq!(controller.metric("weft_feed_resyncs_total")?, 1.0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_never_reads_is_dropped() -> Result<()> {
+    let controller = Controller::embedded(&["--stuck-reader", "1s"])?;
+    let client = Client::new(controller.channel()?);
+    let mut agent = not_reading(&controller).await?;
+    let mut witness = Agent::new(2);
+    witness.connect(controller.channel()?).await?;
+    witness.joined().await?;
+    let mut round = 0;
+    eventually("the controller drops it", async || {
+        round += 1;
+        change_all(&client, round).await?;
+        let dropped = controller.metric("weft_feed_stuck_readers_total")?;
+        ensure!(dropped == 1.0, "dropped: {dropped}");
+        Ok(())
+    })
+    .await?;
+    // Its connection is gone as well, and nobody else's.
+    agent.dismissed().await?;
+    let listed = client.list("").await?;
+    reads_up_to(&mut witness, listed.revision).await?;
+    assert_eq!(witness.held.peers, peers_of(&listed.leases));
     Ok(())
 }
 
