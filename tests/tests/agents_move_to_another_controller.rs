@@ -1,13 +1,14 @@
 //! A controller that dies, or is told to stop, loses no lease: its agents go on
 //! elsewhere from where they were.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use proto::v1::controller_message::Message;
 use tests::{
     agent::{Agent, peers_of},
     client::Client,
     controller::Controller,
     etcd::Etcd,
+    wait::patiently,
 };
 use tonic::Code;
 
@@ -55,6 +56,41 @@ async fn when_theirs_is_told_to_stop() -> Result<()> {
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert_eq!(first.ended()?.code(), Some(0), "{}", first.log());
     told_only_what_is_new(&mut agents, &second).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_a_frozen_one_that_wakes_up_does_not_take_them_back() -> Result<()> {
+    let etcd = Etcd::start()?;
+    let frozen = Controller::etcd(&etcd, &["--session-ttl", "2s"])?;
+    let living = Controller::etcd(&etcd, &["--session-ttl", "2s"])?;
+    let mut agents = agents(&frozen, 1..3).await?;
+    frozen.pause()?;
+    for agent in &mut agents {
+        let subnets = agent.subnets();
+        agent.connect(living.channel()?).await?;
+        agent.joined().await?;
+        assert_eq!(agent.subnets(), subnets);
+    }
+    // It sleeps until the store has given it up, and wakes to a world without it.
+    let status = patiently("the store gives it up", || {
+        let status = living.weft_json(&["status"])?;
+        let known = status["controllers"].as_array().map(Vec::len);
+        ensure!(known == Some(1), "{status}");
+        Ok(status)
+    })?;
+    frozen.resume()?;
+    patiently("it is back, without its agents", || {
+        let status = frozen.weft_json(&["status"])?;
+        let known = status["controllers"].as_array().map(Vec::len);
+        ensure!(known == Some(2) && status["sessions"] == 0, "{status}");
+        Ok(())
+    })?;
+    for agent in &agents {
+        let node = living.weft_json(&["node", "show", &agent.node])?;
+        assert_eq!(node["state"], "connected", "{node}");
+        assert_eq!(node["controller"], status["controller"], "{node}");
+    }
+    told_only_what_is_new(&mut agents, &living).await
 }
 
 async fn agents(controller: &Controller, numbers: std::ops::Range<u32>) -> Result<Vec<Agent>> {
