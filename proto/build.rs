@@ -23,6 +23,7 @@ fn main() -> io::Result<()> {
     std::fs::create_dir_all(&shared)?;
     tonic_prost_build::configure()
         .build_client(false)
+        .codec_path("crate::encoded::SessionCodec")
         .out_dir(shared)
         .extern_path(".weft.v1.ControllerMessage", "crate::encoded::Encoded")
         .extern_path(".weft.v1.AgentMessage", "crate::v1::AgentMessage")

@@ -21,8 +21,8 @@ use proto::{
     v1::{self, controller_message::Message},
 };
 
-/// Entries kept for each network, and for those who watch leases.
-const KEPT: usize = 4096;
+/// Changes kept for each network, and for those who watch leases.
+const KEPT: usize = 8192;
 /// More than this waiting for one stream are told as one.
 const COALESCE: usize = 16;
 
@@ -104,10 +104,12 @@ impl Feed {
                 record,
                 messages,
             };
-            self.log(network).push(revision, Arc::new(entry));
+            let weight = entry.changes.set.len() + entry.changes.gone.len();
+            self.log(network).push(revision, Arc::new(entry), weight);
         }
         if !changes.leases.is_empty() {
-            self.leases.push(revision, Arc::new(changes));
+            let weight = changes.leases.len();
+            self.leases.push(revision, Arc::new(changes), weight);
         }
     }
 
@@ -127,7 +129,7 @@ impl Feed {
                     record: None,
                     messages: vec![message.into()],
                 };
-                log.push(revision, Arc::new(entry));
+                log.push(revision, Arc::new(entry), 0);
             }
         }
     }
@@ -188,7 +190,7 @@ impl Feed {
         let log = self.networks.get(network).map(|log| log.after(self.base));
         log.and_then(Result::ok)
             .and_then(|mut entries| entries.rfind(|(_, entry)| !entry.is_bookmark()))
-            .map_or(self.base, |(revision, _)| *revision)
+            .map_or(self.base, |(revision, _)| revision)
     }
 
     /// The age of the oldest change of a network that one who has applied this much

@@ -132,11 +132,12 @@ impl Session {
 
     /// Runs to its end, and cleans up after it.
     pub async fn run(mut self, joined: Vec<Joined>, mut input: Streaming<v1::AgentMessage>) {
-        let over = match self.begin(joined).await {
+        // What happens once or seldom is boxed: ten thousand sessions wait in `talk`.
+        let over = match Box::pin(self.begin(joined)).await {
             Ok(()) => self.talk(&mut input).await,
             Err(over) => over,
         };
-        self.close(over, &mut input).await;
+        Box::pin(self.close(over, &mut input)).await;
     }
 
     async fn begin(&mut self, joined: Vec<Joined>) -> Result<(), Over> {
@@ -226,7 +227,7 @@ impl Session {
                 Ok(None) | Err(_) => return Over::Gone,
             };
             if let Some(message) = message.message
-                && let Err(over) = self.hear(message).await
+                && let Err(over) = Box::pin(self.hear(message)).await
             {
                 return over;
             }
@@ -249,7 +250,7 @@ impl Session {
                 Err(_) => {
                     self.metrics.resyncs.inc();
                     debug!(node = %self.node, %network, "a slow stream starts over from a snapshot");
-                    self.resync(network).await?;
+                    Box::pin(self.resync(network)).await?;
                 }
             }
         }

@@ -9,11 +9,12 @@ use std::{
 
 use overlay::{
     decide::{
-        View,
+        Decision, Refusal, View,
         decay::{self, Due, Patience, Seen},
+        session,
     },
     flight::Flight,
-    id::ControllerId,
+    id::{ControllerId, SessionId},
     name::{NetworkName, NodeName},
     record::LeaseKind,
     txn::Revision,
@@ -30,6 +31,9 @@ use crate::{
 const CLOCKS_APART_MS: i64 = 30_000;
 /// The most that is begun in a second.
 const PACE: f64 = 50.0;
+/// A session record of this controller without a stream is closed after this: its
+/// open was committed when the agent was gone already.
+const STRAY_AFTER: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -41,6 +45,8 @@ pub struct Upkeep {
     absent: BTreeMap<NodeName, Instant>,
     /// Since when leases that end by time are at their revision.
     unchanged: BTreeMap<(NetworkName, NodeName), (Revision, Instant)>,
+    /// Since when session records of this controller have had no stream.
+    strays: BTreeMap<(NodeName, SessionId), Instant>,
 }
 
 impl Upkeep {
@@ -52,6 +58,7 @@ impl Upkeep {
             next: Instant::now() + pause,
             absent: BTreeMap::new(),
             unchanged: BTreeMap::new(),
+            strays: BTreeMap::new(),
         }
     }
 
@@ -63,8 +70,9 @@ impl Upkeep {
         }
         self.next = now + self.pause;
         self.observe(state, now);
+        let mut wanted = self.close_strays(state, now);
         if hold_for_clocks(state) {
-            return Vec::new();
+            return wanted;
         }
         let view = View {
             registry: state.registry(),
@@ -77,16 +85,47 @@ impl Upkeep {
         let seen = self.seen(now);
         let due = decay::due(&view, &seen, &self.patience, |node| jitter(node, ctl));
         let patience = self.patience;
-        due.into_iter()
+        let settled = due
+            .into_iter()
             .take((PACE * self.pause.as_secs_f64()).ceil() as usize)
             .map(|due| {
                 log(&due);
-                // Nobody waits for the answer: what is still due is due again.
-                let (reply, _) = oneshot::channel();
-                let decide = move |view: &View<'_>| decay::settle(view, &patience, &due);
-                Pending::new(Box::new(Ask::new(decide, reply)))
+                unanswered(move |view| decay::settle(view, &patience, &due))
+            });
+        wanted.extend(settled);
+        wanted
+    }
+
+    /// Requests to close the session records of this controller that no stream is
+    /// behind. A node must not look alive because its agent went away too early.
+    fn close_strays(&mut self, state: &State, now: Instant) -> Vec<Pending> {
+        let here = |node, sid| state.roster.get(node).is_some_and(|here| here.sid == sid);
+        let strays = state
+            .registry()
+            .sessions()
+            .iter()
+            .filter_map(|(node, session)| {
+                let session = &session.value;
+                let stray = session.ctl == state.ctl && !here(node, session.sid);
+                stray.then(|| (node.clone(), session.sid))
+            });
+        let strays: BTreeMap<_, _> = strays
+            .map(|stray| {
+                let since = self.strays.get(&stray).copied().unwrap_or(now);
+                (stray, since)
             })
-            .collect()
+            .collect();
+        self.strays = strays;
+        let old = self
+            .strays
+            .iter()
+            .filter(|(_, since)| now - **since >= STRAY_AFTER);
+        old.map(|((node, sid), _)| {
+            info!(%node, "closing a session that no agent is behind");
+            let (node, sid) = (node.clone(), *sid);
+            unanswered(move |view| session::close(view, &node, sid))
+        })
+        .collect()
     }
 
     fn observe(&mut self, state: &State, now: Instant) {
@@ -129,6 +168,14 @@ impl Upkeep {
                 .collect(),
         }
     }
+}
+
+/// A request that nobody waits for: what is still due is due again.
+fn unanswered(
+    decide: impl FnMut(&View<'_>) -> Result<Decision<()>, Refusal> + Send + 'static,
+) -> Pending {
+    let (reply, _) = oneshot::channel();
+    Pending::new(Box::new(Ask::new(decide, reply)))
 }
 
 /// Says so, once, when this controller's clock is off from another's.

@@ -112,14 +112,22 @@ pub fn peer_changes(changes: &Changes) -> BTreeMap<NetworkName, PeerChanges> {
     told
 }
 
-/// The last things that happened, bounded: who asks for what is older must take a
-/// snapshot instead.
+/// The last things that happened, bounded by their weight: who asks for what is older
+/// must take a snapshot instead.
 #[derive(Debug, Clone)]
 pub struct Log<T> {
-    entries: VecDeque<(Revision, T)>,
+    entries: VecDeque<Weighed<T>>,
     /// The log holds everything after this revision.
     floor: Revision,
+    weight: usize,
     most: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Weighed<T> {
+    revision: Revision,
+    weight: usize,
+    entry: T,
 }
 
 /// The log no longer reaches that far back.
@@ -132,16 +140,25 @@ impl<T> Log<T> {
         Self {
             entries: VecDeque::new(),
             floor,
+            weight: 0,
             most,
         }
     }
 
-    pub fn push(&mut self, revision: Revision, entry: T) {
-        self.entries.push_back((revision, entry));
-        while self.entries.len() > self.most
-            && let Some((oldest, _)) = self.entries.pop_front()
+    /// Adds what happened at a revision. However light, it weighs something.
+    pub fn push(&mut self, revision: Revision, entry: T, weight: usize) {
+        let weight = weight.max(1);
+        self.weight += weight;
+        self.entries.push_back(Weighed {
+            revision,
+            weight,
+            entry,
+        });
+        while self.weight > self.most
+            && let Some(oldest) = self.entries.pop_front()
         {
-            self.floor = oldest;
+            self.weight -= oldest.weight;
+            self.floor = oldest.revision;
         }
     }
 
@@ -149,18 +166,21 @@ impl<T> Log<T> {
     pub fn after(
         &self,
         revision: Revision,
-    ) -> Result<impl DoubleEndedIterator<Item = &(Revision, T)> + ExactSizeIterator, Behind> {
+    ) -> Result<impl DoubleEndedIterator<Item = (Revision, &T)> + ExactSizeIterator, Behind> {
         if revision < self.floor {
             return Err(Behind);
         }
-        let first = self.entries.partition_point(|(at, _)| *at <= revision);
-        Ok(self.entries.range(first..))
+        let first = self
+            .entries
+            .partition_point(|entry| entry.revision <= revision);
+        let entries = self.entries.range(first..);
+        Ok(entries.map(|entry| (entry.revision, &entry.entry)))
     }
 
     pub fn newest(&self) -> Revision {
         self.entries
             .back()
-            .map_or(self.floor, |(revision, _)| *revision)
+            .map_or(self.floor, |entry| entry.revision)
     }
 }
 

@@ -1,4 +1,6 @@
-//! A message that is encoded already.
+//! A message that is encoded already, and the codec of the streams it goes to.
+
+use std::marker::PhantomData;
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
@@ -6,7 +8,16 @@ use prost::{
     encoding::{DecodeContext, WireType},
 };
 
+use tonic::codec::{BufferSettings, Codec};
+use tonic_prost::{ProstDecoder, ProstEncoder};
+
 use crate::v1;
+
+/// A session's messages are small and ten thousand sessions are many: buffers begin
+/// at this size instead of 8 KB each, and grow where a message needs it.
+const BUFFER: usize = 512;
+/// A stream hands on what it has encoded once it is this much.
+const YIELD: usize = 32 * 1024;
 
 /// A [`v1::ControllerMessage`] in its encoded form: a clone is a reference to
 /// the same bytes, so one change costs one encoding, however many streams it goes to.
@@ -50,5 +61,33 @@ impl Message for Encoded {
 
     fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+/// tonic's own codec with smaller buffers.
+pub struct SessionCodec<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for SessionCodec<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for SessionCodec<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = ProstDecoder<U>;
+
+    fn encoder(&mut self) -> ProstEncoder<T> {
+        ProstEncoder::new(BufferSettings::new(BUFFER, YIELD))
+    }
+
+    fn decoder(&mut self) -> ProstDecoder<U> {
+        ProstDecoder::new(BufferSettings::new(BUFFER, YIELD))
     }
 }

@@ -78,7 +78,7 @@ fn a_log_that_is_new_reaches_back_to_where_it_began() {
 fn a_revision_that_is_half_forgotten_is_forgotten() {
     let mut log = Log::new(0, 2);
     for (revision, entry) in [(5, 'a'), (6, 'b'), (6, 'c'), (6, 'd')] {
-        log.push(revision, entry);
+        log.push(revision, entry, 1);
     }
     assert_eq!(log.after(5).err(), Some(Behind));
     assert_eq!(log.after(6).map(|entries| entries.len()), Ok(0));
@@ -87,7 +87,7 @@ fn a_revision_that_is_half_forgotten_is_forgotten() {
 #[test]
 fn a_log_of_nothing_holds_nothing() {
     let mut log = Log::new(1, 0);
-    log.push(2, ());
+    log.push(2, (), 1);
     assert_eq!(log.newest(), 2);
     assert_eq!(log.after(1).err(), Some(Behind));
     assert_eq!(log.after(2).map(|entries| entries.len()), Ok(0));
@@ -145,7 +145,7 @@ proptest! {
         let mut revision = floor + 1;
         for (at, step) in steps.into_iter().enumerate() {
             revision += step;
-            log.push(revision, at);
+            log.push(revision, at, 0);
             all.push((revision, at));
         }
         prop_assert!(log.entries.len() <= most);

@@ -36,7 +36,7 @@ async fn leases() -> Result<()> {
     println!("Leases, each durable before it is acknowledged; medians of {RUNS} runs\n");
     println!("| store | clients | leases/s | p50 | p99 | raw puts/s | ratio |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
-    let embedded = Controller::embedded(&FLAGS)?;
+    let mut embedded = Controller::embedded(&FLAGS)?;
     leases::make_network(&embedded.url()?, "bench").await?;
     for clients in CLIENTS {
         let mut runs = Vec::new();
@@ -46,10 +46,11 @@ async fn leases() -> Result<()> {
         }
         row("embedded", clients, &median(runs).context("no run")?, None);
     }
+    embedded.hush();
     drop(embedded);
 
     let etcd = Etcd::start()?;
-    let controller = Controller::etcd(&etcd, &FLAGS)?;
+    let mut controller = Controller::etcd(&etcd, &FLAGS)?;
     leases::make_network(&controller.url()?, "bench").await?;
     for clients in CLIENTS {
         let (mut runs, mut raw) = (Vec::new(), Vec::new());
@@ -67,13 +68,15 @@ async fn leases() -> Result<()> {
             Some(&raw),
         );
     }
+    controller.hush();
     println!();
     Ok(())
 }
 
 async fn sessions() -> Result<()> {
-    let controller = Controller::embedded(&FLAGS)?;
+    let mut controller = Controller::embedded(&FLAGS)?;
     let figures = sessions::run(&controller, SESSIONS).await?;
+    controller.hush();
     println!(
         "{} sessions on one controller (embedded store)\n",
         figures.sessions
@@ -81,7 +84,7 @@ async fn sessions() -> Result<()> {
     println!("| what | figure |");
     println!("|---|---:|");
     println!(
-        "| all sessions open and leased | {} |",
+        "| all sessions open, their leases rewritten | {} |",
         time(figures.connected_in)
     );
     println!(

@@ -1,6 +1,7 @@
-//! Ten thousand agents on one controller: what a session costs, how long one change
-//! takes to reach all, what a snapshot costs. The agents are real sessions, each on
-//! a connection of its own; only their kernels are missing.
+//! Ten thousand agents that come to one controller, as after another's death: what a
+//! session costs, how long one change takes to reach all, what a snapshot costs. The
+//! agents are real sessions, each on a connection of its own; only their kernels are
+//! missing.
 
 use std::{
     sync::{
@@ -26,7 +27,10 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use crate::{leases::connect, rate::quantile};
+use crate::{
+    leases::connect,
+    rate::{measure, quantile},
+};
 
 /// Handshakes under way at once.
 const AT_ONCE: usize = 128;
@@ -63,6 +67,7 @@ struct Fleet {
 pub async fn run(controller: &Controller, count: usize) -> Result<Figures> {
     let url = &controller.url()?;
     crate::leases::make_network(url, NETWORK).await?;
+    settle_down_nodes(url, count).await?;
     let before = controller.memory()?;
     let (cluster, revision) = place(url).await?;
     let (seen, mut sightings) = mpsc::unbounded_channel();
@@ -193,18 +198,62 @@ async fn open(
     Ok((say, stream))
 }
 
+/// The leases that the agents have had since yesterday.
+async fn settle_down_nodes(url: &str, count: usize) -> Result<()> {
+    let channel = connect(url).await?;
+    measure(AT_ONCE, count, move |_, number| {
+        let mut leases = LeaseServiceClient::new(channel.clone());
+        let agent = Agent::new(number);
+        async move {
+            let request = AcquireRequest {
+                network: NETWORK.into(),
+                node: agent.node,
+                node_id: agent.id,
+                underlay: agent.underlay,
+                mac: agent.mac,
+                ..AcquireRequest::default()
+            };
+            leases.acquire(request).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+struct Agent {
+    node: String,
+    id: String,
+    session: String,
+    underlay: String,
+    mac: String,
+}
+
+impl Agent {
+    fn new(number: usize) -> Self {
+        let unique = number as u128;
+        let [.., b, c, d] = (number as u32 + 1).to_be_bytes();
+        Self {
+            node: format!("agent-{number}"),
+            id: format!("{:032x}", unique + (1 << 64)),
+            session: format!("{:032x}", unique + (2 << 64)),
+            underlay: format!("172.{}.{c}.{d}", 16 + u32::from(b)),
+            mac: format!("02:00:00:{b:02x}:{c:02x}:{d:02x}"),
+        }
+    }
+}
+
 fn hello(number: usize, cluster: &str, revision: u64) -> AgentMessage {
-    let unique = number as u128;
-    let [.., b, c, d] = (number as u32 + 1).to_be_bytes();
+    let agent = Agent::new(number);
     let hello = Hello {
-        node: format!("agent-{number}"),
-        node_id: format!("{:032x}", unique + (1 << 64)),
-        session: format!("{:032x}", unique + (2 << 64)),
+        node: agent.node,
+        node_id: agent.id,
+        session: agent.session,
         cluster: cluster.to_owned(),
         networks: vec![Join {
             network: NETWORK.into(),
-            underlay: format!("172.{}.{c}.{d}", 16 + u32::from(b)),
-            mac: format!("02:00:00:{b:02x}:{c:02x}:{d:02x}"),
+            underlay: agent.underlay,
+            mac: agent.mac,
             revision,
         }],
         ..Hello::default()
