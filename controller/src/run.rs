@@ -131,9 +131,11 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     });
     let (first, making) = (keeper.clone(), parts.keeper.clone());
     tokio::spawn(async move {
-        making
-            .run_until_cancelled(make_first_network(first, first_network))
-            .await;
+        let settle = async {
+            make_first_network(&first, first_network).await;
+            first.tell(|state| state.settled()).await;
+        };
+        making.run_until_cancelled(settle).await;
     });
 
     // Waiting for the first of two loses neither.
@@ -221,7 +223,7 @@ fn serve(
 }
 
 /// A fleet without any network gets the first one from whichever controller is first.
-async fn make_first_network(keeper: Keeper, spec: NetworkSpec) {
+async fn make_first_network(keeper: &Keeper, spec: NetworkSpec) {
     loop {
         let spec = spec.clone();
         match keeper.write(move |view| create_first(view, &spec)).await {

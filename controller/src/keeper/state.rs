@@ -41,6 +41,9 @@ pub struct State {
     /// Why this controller must not decide although it may see the store: it cannot
     /// keep its sessions' records alive.
     cut_off: Option<String>,
+    /// What must be settled before anybody is sent here, although this controller
+    /// decides: until there is a first network, "there is none" is no answer.
+    unsettled: Option<&'static str>,
     /// The clocks of the other controllers against this one's, in milliseconds.
     pub offsets: BTreeMap<ControllerId, i64>,
     /// What holds lapse and reclaim back; empty: nothing.
@@ -65,6 +68,7 @@ impl State {
             roster: Roster::default(),
             link: Link::Starting,
             cut_off: None,
+            unsettled: Some("the first network is not made yet"),
             offsets: BTreeMap::new(),
             upkeep_held: String::new(),
             registry: Registry::default(),
@@ -80,15 +84,23 @@ impl State {
 
     /// May this controller decide and acknowledge?
     pub fn decides(&self) -> bool {
-        self.why_not_ready().is_none()
+        self.link == Link::Live && self.cut_off.is_none()
     }
 
     pub fn why_not_ready(&self) -> Option<String> {
         match &self.link {
             Link::Starting => Some("the store has not been reached yet".into()),
             Link::Down(reason) => Some(reason.clone()),
-            Link::Live => self.cut_off.clone(),
+            Link::Live => self
+                .cut_off
+                .clone()
+                .or_else(|| self.unsettled.map(str::to_owned)),
         }
+    }
+
+    /// The first network is there, or will not be.
+    pub fn settled(&mut self) {
+        self.unsettled = None;
     }
 
     /// This controller could not renew its word in the store for too long: by now its
