@@ -4,7 +4,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tests::controller::{Controller, refused};
+use serde_json::Value;
+use tests::{
+    controller::{Controller, refused},
+    wait::DEADLINE,
+};
 
 #[test]
 fn the_same_node_gets_the_same_subnet() -> Result<()> {
@@ -21,6 +25,24 @@ fn the_same_node_gets_the_same_subnet() -> Result<()> {
     assert_eq!(networks[0]["vni"], 1);
     assert_eq!(networks[0]["port"], 4789);
     assert_eq!(networks[0]["leased"], 2);
+    Ok(())
+}
+
+#[test]
+fn ready_means_that_there_is_a_network() -> Result<()> {
+    let mut controller = Controller::embedded(&[])?;
+    for _ in 0..5 {
+        controller.kill()?;
+        std::fs::remove_dir_all(controller.data())?;
+        controller.launch()?;
+        let deadline = Instant::now() + DEADLINE;
+        // Without a pause, or the moment that counts is over.
+        while controller.ops("/readyz").map_or(0, |answer| answer.status) != 200 {
+            assert!(Instant::now() < deadline, "{}", controller.log());
+        }
+        let status: Value = serde_json::from_str(&controller.ops("/status")?.body)?;
+        assert_eq!(status["networks"][0]["name"], "default", "{status}");
+    }
     Ok(())
 }
 
