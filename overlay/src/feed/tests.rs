@@ -93,6 +93,20 @@ fn a_log_of_nothing_holds_nothing() {
     assert_eq!(log.after(2).map(|entries| entries.len()), Ok(0));
 }
 
+#[test]
+fn a_log_is_bounded_by_weight_and_not_by_count() {
+    let mut log = Log::new(0, 10);
+    for revision in 1..=8 {
+        log.push(revision, (), 1);
+    }
+    log.push(9, (), 9);
+    assert_eq!(log.after(6).err(), Some(Behind));
+    assert_eq!(log.after(7).map(|entries| entries.len()), Ok(2));
+    log.push(10, (), 11);
+    assert_eq!(log.after(9).err(), Some(Behind));
+    assert_eq!(log.newest(), 10);
+}
+
 fn step() -> impl Strategy<Value = Vec<(u8, Option<u8>)>> {
     prop::collection::vec((0..8u8, prop::option::of(0..4u8)), 0..5)
 }
@@ -154,7 +168,10 @@ proptest! {
         let reaches = forgotten.map_or(floor, |(revision, _)| *revision);
         let since: Vec<_> = all.iter().filter(|(revision, _)| *revision > asked).copied().collect();
         match log.after(asked) {
-            Ok(entries) => prop_assert_eq!(entries.copied().collect::<Vec<_>>(), since),
+            Ok(entries) => {
+                let entries: Vec<_> = entries.map(|(revision, at)| (revision, *at)).collect();
+                prop_assert_eq!(entries, since);
+            }
             Err(Behind) => prop_assert!(asked < reaches),
         }
         prop_assert_eq!(log.after(asked).is_ok(), asked >= reaches);
