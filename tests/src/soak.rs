@@ -1,5 +1,5 @@
 //! Many clients on three controllers and one etcd, while all of these are killed:
-//! what the clients were told goes to the judge of [`history`](crate::history).
+//! what the clients were told goes to the judge of [`history`].
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 

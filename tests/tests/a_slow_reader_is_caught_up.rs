@@ -7,7 +7,6 @@ use tests::{
     agent::{Agent, peers_of},
     client::Client,
     controller::Controller,
-    etcd::Etcd,
     wait::eventually,
 };
 use tokio::task::JoinSet;
@@ -19,10 +18,8 @@ const ROUNDS: u32 = 8;
 const CALLERS: u32 = 16;
 /// Far less than what is sent would take if it were kept for a reader.
 const GROWTH: u64 = 24 << 20;
-/// As many revisions as the feed keeps.
-const KEPT: u64 = 4096;
-/// Few enough that each has a transaction of its own.
-const AT_ONCE: u32 = 4;
+/// As many changes as the feed keeps.
+const KEPT: u32 = 8192;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_changes_are_told_as_few() -> Result<()> {
@@ -30,11 +27,11 @@ async fn many_changes_are_told_as_few() -> Result<()> {
     let client = Client::new(controller.channel()?);
     let mut agent = not_reading(&controller).await?;
     let (told, start) = (agent.heard.len(), agent.held.revision);
-    change_all(&client, 1).await?;
-    change_all(&client, 2).await?;
+    change_all(&client, 1, CALLERS).await?;
+    change_all(&client, 2, CALLERS).await?;
     let memory = controller.memory()?;
     for round in 3..=ROUNDS {
-        change_all(&client, round).await?;
+        change_all(&client, round, CALLERS).await?;
     }
     let listed = client.list("").await?;
     let grown = controller.memory()?.saturating_sub(memory);
@@ -58,27 +55,12 @@ async fn many_changes_are_told_as_few() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_is_kept_is_told_afresh() -> Result<()> {
-    let etcd = Etcd::start()?;
-    let controller = Controller::etcd(&etcd, &[])?;
+    let controller = Controller::embedded(&[])?;
     let client = Client::new(controller.channel()?);
     let mut agent = not_reading(&controller).await?;
     // Enough to fill the way to it, then more than the feed keeps.
-    change_all(&client, 1).await?;
-    let enough = client.list("").await?.revision + KEPT + 100;
-    let mut restless = JoinSet::new();
-    for place in 0..AT_ONCE {
-        let client = client.clone();
-        restless.spawn(async move {
-            let node = format!("restless-{place}");
-            let mut number = (place + 2) * 10_000;
-            while client.acquire_at(&node, number).await?.revision < enough {
-                number += 1;
-            }
-            Ok::<(), tonic::Status>(())
-        });
-    }
-    while let Some(done) = restless.join_next().await {
-        done??;
+    for round in 1..KEPT / NODES + 4 {
+        change_all(&client, round, NODES / 2).await?;
     }
     let listed = client.list("").await?;
     reads_up_to(&mut agent, listed.revision).await?;
@@ -100,7 +82,7 @@ async fn one_that_never_reads_is_dropped() -> Result<()> {
     let mut round = 0;
     eventually("the controller drops it", async || {
         round += 1;
-        change_all(&client, round).await?;
+        change_all(&client, round, CALLERS).await?;
         let dropped = controller.metric("weft_feed_stuck_readers_total")?;
         ensure!(dropped == 1.0, "dropped: {dropped}");
         Ok(())
@@ -131,19 +113,19 @@ async fn reads_up_to(agent: &mut Agent, revision: u64) -> Result<()> {
 }
 
 /// Gives every node another address and MAC.
-async fn change_all(client: &Client, round: u32) -> Result<()> {
-    let mut callers = JoinSet::new();
-    for caller in 0..CALLERS {
+async fn change_all(client: &Client, round: u32, callers: u32) -> Result<()> {
+    let mut calling = JoinSet::new();
+    for caller in 0..callers {
         let client = client.clone();
-        callers.spawn(async move {
-            for number in (caller..NODES).step_by(CALLERS as usize) {
+        calling.spawn(async move {
+            for number in (caller..NODES).step_by(callers as usize) {
                 let node = format!("node-{number}");
                 client.acquire_at(&node, round * 1000 + number).await?;
             }
             Ok::<(), tonic::Status>(())
         });
     }
-    while let Some(done) = callers.join_next().await {
+    while let Some(done) = calling.join_next().await {
         done??;
     }
     Ok(())
