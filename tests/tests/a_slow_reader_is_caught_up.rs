@@ -21,9 +21,12 @@ const GROWTH: u64 = 24 << 20;
 /// As many changes as the feed keeps.
 const KEPT: u32 = 8192;
 
+/// However slow the machine is, nobody is dropped here.
+const PATIENT: [&str; 2] = ["--stuck-reader", "1h"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_changes_are_told_as_few() -> Result<()> {
-    let controller = Controller::embedded(&[])?;
+    let controller = Controller::embedded(&PATIENT)?;
     let client = Client::new(controller.channel()?);
     let mut agent = not_reading(&controller).await?;
     let (told, start) = (agent.heard.len(), agent.held.revision);
@@ -55,7 +58,7 @@ async fn many_changes_are_told_as_few() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_is_kept_is_told_afresh() -> Result<()> {
-    let controller = Controller::embedded(&[])?;
+    let controller = Controller::embedded(&PATIENT)?;
     let client = Client::new(controller.channel()?);
     let mut agent = not_reading(&controller).await?;
     // Enough to fill the way to it, then more than the feed keeps.
