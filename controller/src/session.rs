@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures_channel::mpsc;
+use futures_util::SinkExt;
 use overlay::{
     decide::{Refusal, session},
     id::{Life, SessionId},
@@ -21,7 +23,7 @@ use proto::{
     v1::{self, agent_message, controller_message::Message},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{oneshot, watch},
     time::{sleep, timeout},
 };
 use tonic::{Status, Streaming};
@@ -44,6 +46,12 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 /// How soon an agent is to be gone that is asked to move.
 const MOVE_WITHIN: Duration = Duration::from_secs(3);
 
+/// One agent's stream. Of all channels this is the one that costs little while it is
+/// empty, and there are ten thousand.
+pub type Output = mpsc::Sender<Result<Encoded, Status>>;
+/// Messages on their way into one stream.
+pub const BACKLOG: usize = 1;
+
 /// A network the agent has joined, as it begins to be told of it.
 pub struct Joined {
     pub network: NetworkName,
@@ -64,7 +72,7 @@ pub struct Session {
     same_cluster: bool,
     places: BTreeMap<NetworkName, Revision>,
     end: oneshot::Receiver<End>,
-    output: mpsc::Sender<Result<Encoded, Status>>,
+    output: Output,
     peer: Peer,
     /// A reader that takes nothing for this long is dropped.
     stuck_after: Duration,
@@ -88,7 +96,7 @@ impl Session {
         hello: &Hello,
         peer: Peer,
         seat: Seat,
-        output: mpsc::Sender<Result<Encoded, Status>>,
+        output: Output,
     ) -> Result<Self, Failure> {
         let keeper = sessions.keeper.clone();
         let (node, sid) = (hello.node.clone(), hello.sid);
@@ -386,7 +394,7 @@ impl Session {
             metrics,
             node,
             sid,
-            output,
+            mut output,
             peer,
             ..
         } = self;
@@ -403,7 +411,7 @@ impl Session {
             }
             Over::Failed(failure) => Some(status(&failure)),
             Over::Ended(end) => {
-                say_goodbye(&end, &node, &output, input).await;
+                say_goodbye(&end, &node, &mut output, input).await;
                 return;
             }
         };
@@ -429,7 +437,7 @@ impl Session {
 async fn say_goodbye(
     end: &End,
     node: &NodeName,
-    output: &mpsc::Sender<Result<Encoded, Status>>,
+    output: &mut Output,
     input: &mut Streaming<v1::AgentMessage>,
 ) {
     let last = match end {

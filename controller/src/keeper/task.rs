@@ -41,6 +41,8 @@ use crate::{
 
 /// A request that could not be committed in this time is UNAVAILABLE.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The same while the store is away: a short restart is waited for.
+const LONGEST_WAIT_AWAY: Duration = Duration::from_secs(2);
 /// More requests than this waiting are turned away at once.
 const MOST_WAITING: usize = 20_000;
 /// How long to wait for the watch to show what a conflict or a refusal turned on.
@@ -398,21 +400,19 @@ impl Task {
 
     /// Ends what has waited too long.
     fn expire(&mut self) {
-        let late = |pending: &Pending| pending.since.elapsed() >= LONGEST_WAIT;
-        let why = self
-            .state
-            .why_not_ready()
-            .unwrap_or_else(|| "the request met other writes all the time".into());
-        let mut over = Vec::new();
-        while self.waiting.front().is_some_and(late) {
-            over.extend(self.waiting.pop_front());
-        }
+        let (longest, why) = match self.state.why_not_ready() {
+            Some(why) => (LONGEST_WAIT_AWAY, why),
+            None => (
+                LONGEST_WAIT,
+                "the request met other writes all the time".into(),
+            ),
+        };
+        let late = |pending: &Pending| pending.since.elapsed() >= longest;
+        let (mut over, waiting): (Vec<_>, _) = self.waiting.drain(..).partition(late);
+        self.waiting = waiting;
         over.extend(self.parked.extract_if(.., |pending| late(pending)));
-        over.extend(
-            self.behind
-                .extract_if(.., |(_, _, pending)| late(pending))
-                .map(|(_, _, pending)| pending),
-        );
+        let behind = self.behind.extract_if(.., |(_, _, pending)| late(pending));
+        over.extend(behind.map(|(_, _, pending)| pending));
         for pending in over {
             pending.fail(Failure::Unavailable(why.clone()));
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_channel::mpsc;
 use overlay::{decide::session, id::Life};
 use proto::{
     decode::{self, Hello},
@@ -9,8 +10,7 @@ use proto::{
     shared::agent_service_server::AgentService,
     v1::{self, agent_message},
 };
-use tokio::{sync::mpsc, time::timeout};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::info;
@@ -22,13 +22,11 @@ use crate::{
     listener::Peer,
     metrics::Metrics,
     seats::Seats,
-    session::{Joined, Session},
+    session::{BACKLOG, Joined, Output, Session},
 };
 
 /// An agent says who it is within this time.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// Messages on their way into one stream.
-const BACKLOG: usize = 2;
 
 pub struct Sessions {
     pub keeper: Keeper,
@@ -40,7 +38,7 @@ pub struct Sessions {
 
 #[async_trait]
 impl AgentService for Sessions {
-    type SessionStream = ReceiverStream<Result<Encoded, Status>>;
+    type SessionStream = mpsc::Receiver<Result<Encoded, Status>>;
 
     async fn session(
         &self,
@@ -56,7 +54,7 @@ impl AgentService for Sessions {
         let (output, stream) = mpsc::channel(BACKLOG);
         let (session, joined) = self.open(hello, peer, output).await?;
         self.tasks.spawn(session.run(joined, input));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 }
 
@@ -80,7 +78,7 @@ impl Sessions {
         &self,
         hello: Hello,
         peer: Peer,
-        output: mpsc::Sender<Result<Encoded, Status>>,
+        output: Output,
     ) -> Result<(Session, Vec<Joined>), Status> {
         let seat = self
             .seats
