@@ -32,7 +32,13 @@ pub struct Feed {
     base: Revision,
     revision: Revision,
     networks: BTreeMap<NetworkName, Log<Arc<Entry>>>,
-    leases: Log<Arc<Changes>>,
+}
+
+/// What happened to leases, for those who watch them.
+#[derive(Debug)]
+pub struct LeaseLog {
+    cluster: String,
+    log: Log<Arc<Changes>>,
 }
 
 #[derive(Debug)]
@@ -66,7 +72,6 @@ impl Feed {
             base,
             revision: base,
             networks: BTreeMap::new(),
-            leases: Log::new(base, KEPT),
         }
     }
 
@@ -83,14 +88,15 @@ impl Feed {
         self.revision
     }
 
-    /// Adds what a revision changed.
-    pub fn push(&mut self, changes: Changes, registry: &Registry) {
+    /// Adds what a revision changed; whether there is anything to tell.
+    pub fn push(&mut self, changes: &Changes, registry: &Registry) -> bool {
         let revision = changes.revision;
         self.revision = revision;
-        let mut told = peer_changes(&changes);
+        let mut told = peer_changes(changes);
         for network in &changes.networks {
             told.entry(network.clone()).or_default();
         }
+        let news = !told.is_empty();
         for (network, peers) in told {
             let renewed = changes.networks.contains(&network);
             let record = renewed.then(|| network_changed(&network, registry));
@@ -107,16 +113,14 @@ impl Feed {
             let weight = entry.changes.set.len() + entry.changes.gone.len();
             self.log(network).push(revision, Arc::new(entry), weight);
         }
-        if !changes.leases.is_empty() {
-            let weight = changes.leases.len();
-            self.leases.push(revision, Arc::new(changes), weight);
-        }
+        news
     }
 
     /// Tells every stream how far the store has come, where nothing else did lately:
-    /// so that one that reconnects need not take a snapshot.
-    pub fn bookmark(&mut self) {
+    /// so that one that reconnects need not take a snapshot. Whether it had to.
+    pub fn bookmark(&mut self) -> bool {
         let revision = self.revision;
+        let mut news = false;
         for (network, log) in &mut self.networks {
             if log.newest() < revision {
                 let message = Message::Bookmark(v1::Bookmark {
@@ -130,8 +134,10 @@ impl Feed {
                     messages: vec![message.into()],
                 };
                 log.push(revision, Arc::new(entry), 0);
+                news = true;
             }
         }
+        news
     }
 
     /// What a stream has not been told of a network since its place.
@@ -168,15 +174,6 @@ impl Feed {
         Ok(Next { messages, place })
     }
 
-    /// What happened to leases since a revision.
-    pub fn lease_changes(&self, after: Revision) -> Result<Vec<Arc<Changes>>, Behind> {
-        Ok(self
-            .leases
-            .after(after)?
-            .map(|(_, changes)| changes.clone())
-            .collect())
-    }
-
     /// How many changes a network has seen since a revision; none: more than are kept.
     pub fn distance(&self, network: &NetworkName, since: Revision) -> Option<usize> {
         match self.networks.get(network) {
@@ -211,6 +208,34 @@ impl Feed {
         self.networks
             .entry(network)
             .or_insert_with(|| Log::new(base, KEPT))
+    }
+}
+
+impl LeaseLog {
+    pub fn new(cluster: String, base: Revision) -> Self {
+        Self {
+            cluster,
+            log: Log::new(base, KEPT),
+        }
+    }
+
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    pub fn rename(&mut self, cluster: String) {
+        self.cluster = cluster;
+    }
+
+    pub fn push(&mut self, changes: Changes) {
+        let weight = changes.leases.len();
+        self.log.push(changes.revision, Arc::new(changes), weight);
+    }
+
+    /// What happened since a revision.
+    pub fn after(&self, revision: Revision) -> Result<Vec<Arc<Changes>>, Behind> {
+        let entries = self.log.after(revision)?;
+        Ok(entries.map(|(_, changes)| changes.clone()).collect())
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod attempt;
 mod group;
+mod queue;
 mod state;
 mod task;
+mod unseen;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +25,10 @@ pub(crate) use attempt::{Ask, Pending};
 pub use state::{Link, State};
 pub use task::{Task, Timing};
 
-use crate::{feed::Feed, store::Store};
+use crate::{
+    feed::{Feed, LeaseLog},
+    store::Store,
+};
 
 /// Requests on their way to the keeper.
 const BACKLOG: usize = 4096;
@@ -50,6 +55,8 @@ enum Job {
 pub struct Keeper {
     jobs: mpsc::Sender<Job>,
     feed: watch::Receiver<Feed>,
+    leases: watch::Receiver<LeaseLog>,
+    seen: watch::Receiver<Revision>,
     store: Arc<dyn Store>,
 }
 
@@ -94,11 +101,15 @@ impl Keeper {
         self.feed.clone()
     }
 
+    pub fn leases(&self) -> watch::Receiver<LeaseLog> {
+        self.leases.clone()
+    }
+
     /// Waits until this controller has seen a revision. False: not in this time, or
     /// the store does not know of that revision either: it is of another history.
     pub async fn reach(&self, revision: Revision, within: Duration) -> Result<bool, Failure> {
-        let mut feed = self.feed.clone();
-        if feed.borrow().revision() >= revision {
+        let mut seen = self.seen.clone();
+        if *seen.borrow() >= revision {
             return Ok(true);
         }
         let head = self.store.head().await;
@@ -106,7 +117,7 @@ impl Keeper {
         if head < revision {
             return Ok(false);
         }
-        let seen = feed.wait_for(|feed| feed.revision() >= revision);
+        let seen = seen.wait_for(|seen| *seen >= revision);
         match tokio::time::timeout(within, seen).await {
             Ok(Ok(_)) => Ok(true),
             Ok(Err(_)) => Err(stopping()),

@@ -44,8 +44,8 @@ async fn tell(
     held: Option<(String, Revision)>,
     sender: &Sender,
 ) -> Result<(), Failure> {
-    let mut feed = keeper.feed();
-    let cluster = feed.borrow().cluster().to_owned();
+    let mut log = keeper.leases();
+    let cluster = log.borrow().cluster().to_owned();
     let mut place = match held {
         Some((theirs, revision)) if theirs == cluster => {
             let within = std::time::Duration::from_secs(5);
@@ -54,7 +54,7 @@ async fn tell(
         Some(_) | None => None,
     };
     loop {
-        let changes = place.map(|place| feed.borrow_and_update().lease_changes(place));
+        let changes = place.map(|place| log.borrow_and_update().after(place));
         match (place, changes) {
             (Some(_), Some(Ok(changes))) => {
                 for changes in changes {
@@ -78,12 +78,12 @@ async fn tell(
         }
         // Both arms are cancel-safe: a change that was seen stays marked as new.
         tokio::select! {
-            changed = feed.changed() => if changed.is_err() {
+            changed = log.changed() => if changed.is_err() {
                 return Err(Failure::Unavailable("this controller is stopping".into()));
             },
             () = sender.closed() => return Ok(()),
         }
-        if feed.borrow().cluster() != cluster {
+        if log.borrow().cluster() != cluster {
             return Err(Failure::Unavailable(
                 "the store holds another history".into(),
             ));

@@ -4,31 +4,33 @@
 //! that grows: a reader that does not read is coalesced, resynchronised, and in the
 //! end dropped.
 
+mod goodbye;
+mod words;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_channel::mpsc;
 use futures_util::SinkExt;
 use overlay::{
-    decide::{Refusal, session},
-    id::{Life, SessionId},
+    decide::session,
+    id::SessionId,
     name::{NetworkName, NodeName},
     record::Lease,
     registry::{Registry, Stored},
     txn::Revision,
 };
 use proto::{
-    decode::{self, Hello},
+    decode::Hello,
     encode,
     encoded::Encoded,
-    v1::{self, agent_message, controller_message::Message},
+    v1::{self, controller_message::Message},
 };
 use tokio::{
     sync::{oneshot, watch},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
-use uuid::Uuid;
 
 use crate::{
     clock,
@@ -43,8 +45,6 @@ use crate::{
 
 /// How long a session waits for this controller to see what its agent has seen.
 const CATCH_UP: Duration = Duration::from_secs(5);
-/// How soon an agent is to be gone that is asked to move.
-const MOVE_WITHIN: Duration = Duration::from_secs(3);
 
 /// One agent's stream. Of all channels this is the one that costs little while it is
 /// empty, and there are ten thousand.
@@ -265,119 +265,6 @@ impl Session {
         Ok(())
     }
 
-    async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
-        match message {
-            agent_message::Message::Report(report) => self.report(report).await,
-            agent_message::Message::Join(join) => {
-                let name = join.network.clone();
-                match self.join(&join).await {
-                    Ok(Some(joined)) => self.start(joined).await?,
-                    Ok(None) => {}
-                    Err(reason) => self.refuse(name, reason).await?,
-                }
-            }
-            agent_message::Message::Leave(leave) => {
-                if let Err(reason) = self.leave(&leave.network).await {
-                    self.refuse(leave.network, reason).await?;
-                }
-            }
-            // Said already.
-            agent_message::Message::Hello(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Joins a network; none for one that was joined: then only its VTEP is published.
-    async fn join(&mut self, join: &v1::Join) -> Result<Option<Joined>, String> {
-        let join = decode::join(join).map_err(|error| error.to_string())?;
-        let membership = join.membership(Life(Uuid::new_v4()));
-        let (node, sid) = (self.node.clone(), self.sid);
-        let decided = self
-            .keeper
-            .write(move |view| session::join(view, &node, sid, &membership))
-            .await;
-        let (lease, revision) = decided.map_err(|failure| failure.to_string())?;
-        if self.places.contains_key(&join.network) {
-            return Ok(None);
-        }
-        let (node, sid, network) = (self.node.clone(), self.sid, join.network.clone());
-        let entered = self.keeper.with(move |state| {
-            if let Some(here) = state.roster.session(&node, sid) {
-                here.applied.insert(network, 0);
-            }
-        });
-        entered.await.map_err(|failure| failure.to_string())?;
-        Ok(Some(Joined {
-            network: join.network,
-            lease,
-            revision,
-            held: join.held,
-        }))
-    }
-
-    async fn leave(&mut self, network: &str) -> Result<(), String> {
-        let network: NetworkName =
-            decode::parse("network", network).map_err(|error| error.to_string())?;
-        let (node, sid, of) = (self.node.clone(), self.sid, network.clone());
-        let left = self
-            .keeper
-            .write(move |view| session::leave(view, &node, sid, &of))
-            .await;
-        match left {
-            Ok(_) | Err(Failure::Refused(Refusal::NoLease { .. })) => {}
-            Err(failure) => return Err(failure.to_string()),
-        }
-        self.places.remove(&network);
-        let (node, sid) = (self.node.clone(), self.sid);
-        self.keeper
-            .tell(move |state| {
-                if let Some(here) = state.roster.session(&node, sid) {
-                    here.applied.remove(&network);
-                }
-            })
-            .await;
-        Ok(())
-    }
-
-    async fn report(&self, report: v1::Report) {
-        let (node, sid) = (self.node.clone(), self.sid);
-        let applied_seconds = self.metrics.applied_seconds.clone();
-        self.keeper
-            .tell(move |state| {
-                let lags: Vec<Duration> = {
-                    let feed = state.feed();
-                    let Some(here) = state.roster.get(&node).filter(|here| here.sid == sid) else {
-                        return;
-                    };
-                    let before = here.applied.iter();
-                    before
-                        .map(|(network, applied)| feed.lag(network, *applied))
-                        .collect()
-                };
-                let Some(here) = state.roster.session(&node, sid) else {
-                    return;
-                };
-                here.ready = report.ready;
-                here.reason = report.reason;
-                for said in report.networks {
-                    if let Ok(network) = said.network.parse::<NetworkName>()
-                        && let Some(applied) = here.applied.get_mut(&network)
-                    {
-                        *applied = said.applied_revision.max(*applied);
-                    }
-                }
-                for lag in lags.into_iter().filter(|lag| !lag.is_zero()) {
-                    applied_seconds.observe(lag.as_secs_f64());
-                }
-            })
-            .await;
-    }
-
-    async fn refuse(&mut self, network: String, reason: String) -> Result<(), Over> {
-        let refused = Message::Refused(v1::Refused { network, reason });
-        self.send(refused.into()).await
-    }
-
     /// Hands one message to the stream, for as long as a reader may take.
     async fn send(&mut self, message: Encoded) -> Result<(), Over> {
         // Cancel-safe: when another arm wins, the session is over anyway.
@@ -411,7 +298,7 @@ impl Session {
             }
             Over::Failed(failure) => Some(status(&failure)),
             Over::Ended(end) => {
-                say_goodbye(&end, &node, &mut output, input).await;
+                goodbye::say(&end, &node, &mut output, input).await;
                 return;
             }
         };
@@ -431,44 +318,6 @@ impl Session {
             debug!(%node, reason, "could not close the session in the store; it ends by itself");
         }
     }
-}
-
-/// Tells an agent why its session ends. One that is to move is given the time to.
-async fn say_goodbye(
-    end: &End,
-    node: &NodeName,
-    output: &mut Output,
-    input: &mut Streaming<v1::AgentMessage>,
-) {
-    let last = match end {
-        End::Removed => {
-            info!(%node, "the node was removed: ending its session");
-            Status::permission_denied(format!("node {node} was removed"))
-        }
-        End::TakenOver => {
-            info!(%node, "the node has a newer session: ending this one");
-            Status::aborted(format!("node {node} has a newer session"))
-        }
-        End::Expired => {
-            info!(%node, "the session expired in the store");
-            Status::unavailable("the session expired in the store; open it again")
-        }
-        End::Move(reason) => {
-            let message = Message::Move(v1::Move {
-                reason: reason.clone(),
-                within_ms: u64::try_from(MOVE_WITHIN.as_millis()).unwrap_or(u64::MAX),
-            });
-            let moved = async {
-                if output.send(Ok(message.into())).await.is_ok() {
-                    while let Ok(Some(_)) = input.message().await {}
-                }
-            };
-            // Not gone in time: the stream ends all the same.
-            let _ = timeout(MOVE_WITHIN, moved).await;
-            Status::unavailable(format!("{reason}; go to another controller"))
-        }
-    };
-    let _ = output.try_send(Err(last));
 }
 
 fn is_current(registry: &Registry, node: &NodeName, sid: SessionId) -> bool {

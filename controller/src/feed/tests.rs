@@ -31,17 +31,15 @@ impl Told {
             feed: Feed::new("cluster".into(), BASE),
             revision: BASE,
         };
-        told.put(&Key::Network(name()), Some(record::encode(&network)));
+        told.put(&Key::Network(name()), Some(&record::encode(&network)));
         told
     }
 
-    fn put(&mut self, key: &Key, value: Option<Vec<u8>>) {
+    fn put(&mut self, key: &Key, value: Option<&[u8]>) {
         self.revision += 1;
         let key = key.to_string();
-        let changes = self
-            .registry
-            .apply(self.revision, [(key.as_str(), value.as_deref())]);
-        self.feed.push(changes, &self.registry);
+        let changes = self.registry.apply(self.revision, [(key.as_str(), value)]);
+        self.feed.push(&changes, &self.registry);
     }
 
     fn lease(&mut self, node: u8, mac: u8) {
@@ -58,7 +56,7 @@ impl Told {
             expires_at: None,
             by: ControllerId(Uuid::nil()),
         };
-        self.put(&key(node), Some(record::encode(&lease)));
+        self.put(&key(node), Some(&record::encode(&lease)));
     }
 
     /// What an agent holds that begins with `peers` and is told everything after `place`.

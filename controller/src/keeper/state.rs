@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock,
-    feed::Feed,
+    feed::{Feed, LeaseLog},
     roster::{End, Roster},
     store::{Batch, Loaded},
 };
@@ -34,6 +34,13 @@ pub enum Link {
     Down(String),
 }
 
+/// Whether a load continues what was known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum History {
+    Same,
+    Another,
+}
+
 pub struct State {
     pub ctl: ControllerId,
     pub roster: Roster,
@@ -49,7 +56,11 @@ pub struct State {
     /// What holds lapse and reclaim back; empty: nothing.
     pub upkeep_held: String,
     pub(super) registry: Registry,
+    /// Wakes its readers only with news for them: there are ten thousand.
     pub(super) feed: watch::Sender<Feed>,
+    pub(super) leases: watch::Sender<LeaseLog>,
+    /// The registry's revision.
+    pub(super) seen: watch::Sender<Revision>,
     snapshots: BTreeMap<NetworkName, Snapshot>,
     store_cluster: String,
 }
@@ -62,7 +73,7 @@ pub struct Snapshot {
 }
 
 impl State {
-    pub fn new(ctl: ControllerId, feed: watch::Sender<Feed>) -> Self {
+    pub fn new(ctl: ControllerId) -> Self {
         Self {
             ctl,
             roster: Roster::default(),
@@ -72,7 +83,9 @@ impl State {
             offsets: BTreeMap::new(),
             upkeep_held: String::new(),
             registry: Registry::default(),
-            feed,
+            feed: watch::Sender::new(Feed::new(String::new(), 0)),
+            leases: watch::Sender::new(LeaseLog::new(String::new(), 0)),
+            seen: watch::Sender::new(0),
             snapshots: BTreeMap::new(),
             store_cluster: String::new(),
         }
@@ -171,7 +184,7 @@ impl State {
 
     /// Takes over a fresh load: as changes where it continues what was known, as a
     /// new history where it does not.
-    pub(super) fn load(&mut self, loaded: &Loaded) {
+    pub(super) fn load(&mut self, loaded: &Loaded) -> History {
         let entries = loaded
             .entries
             .iter()
@@ -190,7 +203,10 @@ impl State {
             let known = self.registry.revision() > 0;
             self.registry = later;
             self.snapshots.clear();
+            self.leases
+                .send_replace(LeaseLog::new(cluster.clone(), loaded.revision));
             self.feed.send_replace(Feed::new(cluster, loaded.revision));
+            self.seen.send_replace(loaded.revision);
             if known {
                 warn!(
                     revision = loaded.revision,
@@ -201,6 +217,11 @@ impl State {
             }
         }
         self.tell_asides(asides);
+        if same {
+            History::Same
+        } else {
+            History::Another
+        }
     }
 
     fn publish(&mut self, changes: Changes) {
@@ -221,13 +242,24 @@ impl State {
             self.snapshots.remove(network);
         }
         let registry = &self.registry;
-        self.feed.send_modify(|feed| {
-            // The first network of a fleet names the fleet.
-            if feed.cluster() == self.store_cluster {
-                feed.rename(cluster_of(&self.store_cluster, registry));
-            }
-            feed.push(changes, registry);
-        });
+        // The first network of a fleet names the fleet.
+        if self.feed.borrow().cluster() == self.store_cluster {
+            let cluster = cluster_of(&self.store_cluster, registry);
+            self.leases
+                .send_modify(|leases| leases.rename(cluster.clone()));
+            self.feed.send_modify(|feed| feed.rename(cluster));
+        }
+        self.feed
+            .send_if_modified(|feed| feed.push(&changes, registry));
+        if !changes.leases.is_empty() {
+            self.leases.send_modify(|leases| leases.push(changes));
+        }
+        self.seen.send_replace(registry.revision());
+    }
+
+    /// See [`Feed::bookmark`].
+    pub(super) fn bookmark(&self) {
+        self.feed.send_if_modified(Feed::bookmark);
     }
 
     fn tell_asides(&self, before: usize) {

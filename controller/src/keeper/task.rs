@@ -1,14 +1,10 @@
 //! The keeper's loop: store events in, requests in, groups out.
 //!
-//! A request waits in `waiting` until a group has room. It is decided only then, on
+//! A request waits in the queue until a group has room. It is decided only then, on
 //! the newest view. What it compares and writes stays in the flight until the
 //! outcome can be seen in the registry, so this controller never races with itself.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use overlay::{
     decide::{Refusal, View, decay::Patience},
@@ -17,7 +13,7 @@ use overlay::{
     txn::{Revision, Transaction},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -29,10 +25,12 @@ use super::{
     BACKLOG, Failure, Job, Keeper, Link, State,
     attempt::{Confirm, Pending},
     group::{Group, Member},
+    queue::Queue,
+    state::History,
+    unseen::Unseen,
 };
 use crate::{
     clock,
-    feed::Feed,
     follow::StoreEvent,
     metrics::Metrics,
     store::{Committed, Store, StoreError},
@@ -43,10 +41,6 @@ use crate::{
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The same while the store is away: a short restart is waited for.
 const LONGEST_WAIT_AWAY: Duration = Duration::from_secs(2);
-/// More requests than this waiting are turned away at once.
-const MOST_WAITING: usize = 20_000;
-/// How long to wait for the watch to show what a conflict or a refusal turned on.
-const CATCH_UP: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(50);
 const BOOKMARK_EVERY: Duration = Duration::from_secs(10);
 
@@ -65,13 +59,8 @@ pub struct Task {
     jobs: mpsc::Receiver<Job>,
     events: mpsc::Receiver<StoreEvent>,
     flight: Flight,
-    waiting: VecDeque<Pending>,
-    /// Decided, but something under way touches the same keys.
-    parked: Vec<Pending>,
-    /// Waiting for the view to reach a revision, for a short while.
-    behind: Vec<(Revision, Instant, Pending)>,
-    /// Committed at a revision that is yet to be seen here.
-    unseen: BTreeMap<Revision, Vec<Member>>,
+    queue: Queue,
+    unseen: Unseen,
     commits: JoinSet<Outcome>,
     heads: JoinSet<Result<Revision, StoreError>>,
     /// Where in the pools to begin; moved away from other controllers on a conflict.
@@ -93,24 +82,24 @@ impl Task {
         metrics: Metrics,
     ) -> (Keeper, Self) {
         let (jobs, receiver) = mpsc::channel(BACKLOG);
-        let (feed, feed_receiver) = watch::channel(Feed::new(String::new(), 0));
+        let state = State::new(ctl);
         let keeper = Keeper {
             jobs,
-            feed: feed_receiver,
+            feed: state.feed.subscribe(),
+            leases: state.leases.subscribe(),
+            seen: state.seen.subscribe(),
             store: store.clone(),
         };
         let task = Self {
             store,
-            state: State::new(ctl, feed),
+            state,
             metrics,
             upkeep: Upkeep::new(timing.patience),
             jobs: receiver,
             events,
             flight: Flight::default(),
-            waiting: VecDeque::new(),
-            parked: Vec::new(),
-            behind: Vec::new(),
-            unseen: BTreeMap::new(),
+            queue: Queue::default(),
+            unseen: Unseen::default(),
             commits: JoinSet::new(),
             heads: JoinSet::new(),
             spread: 0,
@@ -139,7 +128,7 @@ impl Task {
                     jobs.drain(..).for_each(|job| self.take(job));
                 }
                 _ = tick.tick() => self.tick(),
-                _ = bookmark.tick() => self.state.feed.send_modify(Feed::bookmark),
+                _ = bookmark.tick() => self.state.bookmark(),
             }
             self.pump();
         }
@@ -150,7 +139,9 @@ impl Task {
         match event {
             StoreEvent::Loaded(loaded) => {
                 let records = loaded.entries.len();
-                self.state.load(&loaded);
+                if self.state.load(&loaded) == History::Another {
+                    self.unseen.forget(&mut self.flight);
+                }
                 if self.state.link != Link::Live {
                     info!(revision = loaded.revision, records, store = %self.store.describe(), "the store is there");
                 }
@@ -165,19 +156,18 @@ impl Task {
                 self.state.link = Link::Down(error.to_string());
             }
         }
-        self.answer_seen();
-        self.wake_behind();
+        self.wake();
     }
 
     fn take(&mut self, job: Job) {
         match job {
             Job::Work(work) => work(&mut self.state),
-            Job::Write(attempt) if self.waiting.len() >= MOST_WAITING => {
+            Job::Write(attempt) if self.queue.is_full() => {
                 attempt.finish(Err(Failure::Unavailable(
                     "too many requests are waiting for this controller".into(),
                 )));
             }
-            Job::Write(attempt) => self.waiting.push_back(Pending::new(attempt)),
+            Job::Write(attempt) => self.queue.push(Pending::new(attempt)),
         }
     }
 
@@ -186,7 +176,7 @@ impl Task {
         if !self.state.decides() {
             return;
         }
-        while self.commits.len() < self.store.groups_in_flight() && !self.waiting.is_empty() {
+        while self.commits.len() < self.store.groups_in_flight() && !self.queue.is_empty() {
             let group = self.fill();
             if group.members.is_empty() {
                 return;
@@ -200,16 +190,16 @@ impl Task {
         let budget = self.store.group_budget();
         let mut group = Group::default();
         let mut other_ttl = Vec::new();
-        while let Some(mut pending) = self.waiting.pop_front() {
+        while let Some(mut pending) = self.queue.pop() {
             match self.decide(&mut pending) {
-                Ok(txn) if !self.flight.admits(&txn) => self.parked.push(pending),
+                Ok(txn) if !self.flight.admits(&txn) => self.queue.park(pending),
                 Ok(txn) if !group.fits(&txn, budget) => {
                     if group.members.is_empty() {
                         let why = "the request is too large for one transaction";
                         pending.fail(Failure::Unavailable(why.into()));
                         continue;
                     }
-                    self.waiting.push_front(pending);
+                    self.queue.put_back(pending);
                     break;
                 }
                 Ok(txn) if !group.shares_ttl(&txn) => other_ttl.push(pending),
@@ -217,12 +207,12 @@ impl Task {
                     self.flight.enter(&txn);
                     group.push(Member { pending, txn });
                 }
-                Err(Refusal::Busy { .. }) => self.parked.push(pending),
+                Err(Refusal::Busy { .. }) => self.queue.park(pending),
                 Err(refusal) => self.refuse(pending, refusal),
             }
         }
         for pending in other_ttl.into_iter().rev() {
-            self.waiting.push_front(pending);
+            self.queue.put_back(pending);
         }
         group
     }
@@ -245,40 +235,26 @@ impl Task {
             pending.fail(Failure::Refused(refusal));
             return;
         }
-        self.behind.push((Revision::MAX, Instant::now(), pending));
+        self.queue.doubt(pending);
         self.ask_head();
     }
 
     /// Asks for the store's newest revision, if somebody waits for it.
     fn ask_head(&mut self) {
-        let mut wanted = false;
-        if self.heads.is_empty() {
-            for (revision, _, pending) in &mut self.behind {
-                if *revision == Revision::MAX {
-                    pending.confirm = Confirm::Asked;
-                    wanted = true;
-                }
-            }
-        }
-        if wanted {
+        if self.heads.is_empty() && self.queue.ask_head() {
             let store = self.store.clone();
             self.heads.spawn(async move { store.head().await });
         }
     }
 
-    /// The newest revision came: those who asked for it wait to see it. Without an
-    /// answer nothing is refused; the next tick asks again.
+    /// The newest revision came. Without an answer nothing is refused; the next tick
+    /// asks again.
     fn confirm(&mut self, head: &Result<Result<Revision, StoreError>, JoinError>) {
         if let Ok(Ok(head)) = *head {
-            for (revision, since, pending) in &mut self.behind {
-                if pending.confirm == Confirm::Asked {
-                    (*revision, *since) = (head, Instant::now());
-                    pending.confirm = Confirm::Done;
-                }
-            }
+            self.queue.hear_head(head);
             self.ask_head();
         }
-        self.wake_behind();
+        self.wake();
     }
 
     fn commit(&mut self, group: Group) {
@@ -314,10 +290,7 @@ impl Task {
             Ok(committed) => {
                 for (member, held) in group.members.into_iter().zip(committed.held) {
                     if held {
-                        self.unseen
-                            .entry(committed.revision)
-                            .or_default()
-                            .push(member);
+                        self.unseen.push(committed.revision, member);
                     } else {
                         self.conflict(member, committed.revision);
                     }
@@ -335,8 +308,8 @@ impl Task {
                 }
             }
         }
-        self.answer_seen();
-        self.wake_parked();
+        self.queue.wake_parked();
+        self.wake();
     }
 
     /// Another's write came first: decide again once it can be seen.
@@ -346,55 +319,25 @@ impl Task {
         self.flight.leave(&txn);
         pending.conflicts += 1;
         self.spread = Uuid::new_v4().as_u128();
-        self.behind.push((revision, Instant::now(), pending));
-        self.wake_behind();
+        self.queue.wait_for(revision, pending);
     }
 
-    /// Answers what was committed and can be seen now.
-    fn answer_seen(&mut self) {
+    /// Answers what can be seen now, and decides again what waited for it.
+    fn wake(&mut self) {
         let seen = self.state.registry.revision();
-        let mut any = false;
-        while let Some(entry) = self.unseen.first_entry()
-            && *entry.key() <= seen
-        {
-            let revision = *entry.key();
-            for Member { pending, txn } in entry.remove() {
-                self.flight.leave(&txn);
-                pending.attempt.finish(Ok(revision));
-            }
-            any = true;
+        if self.unseen.answer(seen, &mut self.flight) {
+            self.queue.wake_parked();
         }
-        if any {
-            self.wake_parked();
-        }
-    }
-
-    fn wake_parked(&mut self) {
-        self.waiting.extend(self.parked.drain(..));
-    }
-
-    /// Those whose revision has come, or who have waited for it long enough: the
-    /// revision may belong to somebody else's keys in the same store.
-    fn wake_behind(&mut self) {
-        let seen = self.state.registry.revision();
-        let behind = std::mem::take(&mut self.behind);
-        for (revision, since, pending) in behind {
-            let known = revision != Revision::MAX;
-            if revision <= seen || (known && since.elapsed() >= CATCH_UP) {
-                self.waiting.push_back(pending);
-            } else {
-                self.behind.push((revision, since, pending));
-            }
-        }
+        self.queue.wake_behind(seen);
     }
 
     fn tick(&mut self) {
-        self.wake_behind();
+        self.wake();
         self.ask_head();
         self.expire();
         if self.state.decides() {
-            self.waiting
-                .extend(self.upkeep.due(&mut self.state, &self.flight));
+            let due = self.upkeep.due(&mut self.state, &self.flight);
+            due.into_iter().for_each(|pending| self.queue.push(pending));
         }
     }
 
@@ -407,15 +350,10 @@ impl Task {
                 "the request met other writes all the time".into(),
             ),
         };
-        let late = |pending: &Pending| pending.since.elapsed() >= longest;
-        let (mut over, waiting): (Vec<_>, _) = self.waiting.drain(..).partition(late);
-        self.waiting = waiting;
-        over.extend(self.parked.extract_if(.., |pending| late(pending)));
-        let behind = self.behind.extract_if(.., |(_, _, pending)| late(pending));
-        over.extend(behind.map(|(_, _, pending)| pending));
-        for pending in over {
+        for pending in self.queue.take_late(longest) {
             pending.fail(Failure::Unavailable(why.clone()));
         }
+        self.unseen.answer_late(longest);
     }
 
     /// Lets what is being committed come to its end, then answers the rest.
@@ -433,10 +371,6 @@ impl Task {
                 }
             }
         }
-        for (revision, members) in self.unseen {
-            for member in members {
-                member.pending.attempt.finish(Ok(revision));
-            }
-        }
+        self.unseen.answer_all();
     }
 }

@@ -1,0 +1,132 @@
+//! What an agent says after its hello: joins, leaves, reports.
+
+use std::time::Duration;
+
+use overlay::{
+    decide::{Refusal, session},
+    id::Life,
+    name::NetworkName,
+};
+use proto::{
+    decode,
+    v1::{self, agent_message, controller_message::Message},
+};
+use uuid::Uuid;
+
+use super::{Joined, Over, Session};
+use crate::keeper::Failure;
+
+impl Session {
+    pub(super) async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
+        match message {
+            agent_message::Message::Report(report) => self.report(report).await,
+            agent_message::Message::Join(join) => {
+                let name = join.network.clone();
+                match self.join(&join).await {
+                    Ok(Some(joined)) => self.start(joined).await?,
+                    Ok(None) => {}
+                    Err(reason) => self.refuse(name, reason).await?,
+                }
+            }
+            agent_message::Message::Leave(leave) => {
+                if let Err(reason) = self.leave(&leave.network).await {
+                    self.refuse(leave.network, reason).await?;
+                }
+            }
+            // Said already.
+            agent_message::Message::Hello(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Joins a network; none for one that was joined: then only its VTEP is published.
+    async fn join(&mut self, join: &v1::Join) -> Result<Option<Joined>, String> {
+        let join = decode::join(join).map_err(|error| error.to_string())?;
+        let membership = join.membership(Life(Uuid::new_v4()));
+        let (node, sid) = (self.node.clone(), self.sid);
+        let decided = self
+            .keeper
+            .write(move |view| session::join(view, &node, sid, &membership))
+            .await;
+        let (lease, revision) = decided.map_err(|failure| failure.to_string())?;
+        if self.places.contains_key(&join.network) {
+            return Ok(None);
+        }
+        let (node, sid, network) = (self.node.clone(), self.sid, join.network.clone());
+        let entered = self.keeper.with(move |state| {
+            if let Some(here) = state.roster.session(&node, sid) {
+                here.applied.insert(network, 0);
+            }
+        });
+        entered.await.map_err(|failure| failure.to_string())?;
+        Ok(Some(Joined {
+            network: join.network,
+            lease,
+            revision,
+            held: join.held,
+        }))
+    }
+
+    async fn leave(&mut self, network: &str) -> Result<(), String> {
+        let network: NetworkName =
+            decode::parse("network", network).map_err(|error| error.to_string())?;
+        let (node, sid, of) = (self.node.clone(), self.sid, network.clone());
+        let left = self
+            .keeper
+            .write(move |view| session::leave(view, &node, sid, &of))
+            .await;
+        match left {
+            Ok(_) | Err(Failure::Refused(Refusal::NoLease { .. })) => {}
+            Err(failure) => return Err(failure.to_string()),
+        }
+        self.places.remove(&network);
+        let (node, sid) = (self.node.clone(), self.sid);
+        self.keeper
+            .tell(move |state| {
+                if let Some(here) = state.roster.session(&node, sid) {
+                    here.applied.remove(&network);
+                }
+            })
+            .await;
+        Ok(())
+    }
+
+    async fn report(&self, report: v1::Report) {
+        let (node, sid) = (self.node.clone(), self.sid);
+        let applied_seconds = self.metrics.applied_seconds.clone();
+        self.keeper
+            .tell(move |state| {
+                let lags: Vec<Duration> = {
+                    let feed = state.feed();
+                    let Some(here) = state.roster.get(&node).filter(|here| here.sid == sid) else {
+                        return;
+                    };
+                    let before = here.applied.iter();
+                    before
+                        .map(|(network, applied)| feed.lag(network, *applied))
+                        .collect()
+                };
+                let Some(here) = state.roster.session(&node, sid) else {
+                    return;
+                };
+                here.ready = report.ready;
+                here.reason = report.reason;
+                for said in report.networks {
+                    if let Ok(network) = said.network.parse::<NetworkName>()
+                        && let Some(applied) = here.applied.get_mut(&network)
+                    {
+                        *applied = said.applied_revision.max(*applied);
+                    }
+                }
+                for lag in lags.into_iter().filter(|lag| !lag.is_zero()) {
+                    applied_seconds.observe(lag.as_secs_f64());
+                }
+            })
+            .await;
+    }
+
+    async fn refuse(&mut self, network: String, reason: String) -> Result<(), Over> {
+        let refused = Message::Refused(v1::Refused { network, reason });
+        self.send(refused.into()).await
+    }
+}
