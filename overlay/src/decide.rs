@@ -8,6 +8,7 @@
 
 pub mod controller;
 pub mod decay;
+mod grant;
 pub mod lease;
 pub mod network;
 pub mod node;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     Decision, Refusal, View,
-    lease::{self, Grant, Vtep},
+    grant::Grant,
+    lease::{self, Vtep},
     node::admit,
 };
 use crate::{
