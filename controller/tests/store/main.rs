@@ -10,7 +10,6 @@ mod etcd_secure;
 mod ground;
 mod load;
 mod same;
-mod speed;
 mod ttl;
 mod watch;
 
