@@ -1,6 +1,6 @@
 //! How a daemon starts and stops: options, log, a runtime, and SIGTERM or SIGINT.
 
-use std::error::Error;
+use std::io::{self, Write};
 
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,12 +21,13 @@ where
 {
     let options: T = parse();
     let name = T::command().get_name().to_owned();
-    let failed = |error: &(dyn Error + 'static)| {
-        eprintln!("{name}: {}", sentence(error));
-        Exit::Failed
+    let failed = |error: &anyhow::Error| {
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "{name}: {}", sentence(error.as_ref()));
+        Exit::of(error)
     };
     if let Err(error) = common(&options).init_tracing() {
-        return failed(&error);
+        return failed(&error.into());
     }
     raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -34,7 +35,7 @@ where
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error.into()),
     };
     let done = runtime.block_on(async {
         let stop = CancellationToken::new();
@@ -45,7 +46,7 @@ where
     runtime.shutdown_background();
     match done {
         Ok(()) => Exit::Done,
-        Err(error) => failed(error.as_ref()),
+        Err(error) => failed(&error),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::process::{ExitCode, Termination};
 
+use thiserror::Error;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -17,3 +19,24 @@ impl Termination for Exit {
         ExitCode::from(self as u8)
     }
 }
+
+/// What an option says cannot be, seen only after clap had accepted it. A daemon
+/// that returns one ends with [`Exit::BadUsage`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct BadUsage(pub String);
+
+impl Exit {
+    /// How a program ends that met `error`.
+    pub fn of(error: &anyhow::Error) -> Self {
+        // Among the causes too: who adds context does not change the blame.
+        if error.chain().any(|cause| cause.is::<BadUsage>()) {
+            Self::BadUsage
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

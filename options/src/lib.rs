@@ -15,7 +15,8 @@
 use std::{
     error::Error,
     ffi::OsString,
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process,
 };
@@ -32,7 +33,7 @@ mod nearest;
 
 pub use daemon::serve;
 pub use duration::{format_duration, parse_duration};
-pub use exit::Exit;
+pub use exit::{BadUsage, Exit};
 pub use log::{Common, LogFormat};
 
 /// Why there are no arguments to go on with.
@@ -55,7 +56,9 @@ pub fn parse<T: Parser>() -> T {
     match stop {
         Stop::Usage(error) => error.exit(),
         Stop::File(error) => {
-            eprintln!("{}: {}", T::command().get_name(), sentence(&error));
+            let name = T::command().get_name().to_owned();
+            // Nobody may be there to read it.
+            let _ = writeln!(io::stderr(), "{name}: {}", sentence(&error));
             process::exit(Exit::BadUsage as i32)
         }
     }
