@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use options::BadUsage;
 use overlay::{decide::decay::Patience, network::NetworkSpec, subnet::Subnet};
 use proto::decode::DEFAULT_NETWORK;
 
@@ -16,6 +17,7 @@ use crate::{
     },
 };
 
+const DEFAULT_ETCD: &str = "http://127.0.0.1:2379";
 /// The store's file in the data directory.
 const FILE: &str = "store.redb";
 
@@ -43,13 +45,8 @@ pub struct Options {
     /// Directory of the embedded store
     #[arg(long, default_value = "/var/lib/weft", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// etcd's client URLs; any of them will do
-    #[arg(
-        long,
-        value_name = "URL",
-        value_delimiter = ',',
-        default_value = "http://127.0.0.1:2379"
-    )]
+    /// etcd's client URLs; any of them will do [default: http://127.0.0.1:2379]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub etcd_endpoints: Vec<String>,
     /// Everything is kept below this key in etcd
     #[arg(long, default_value = "/weft", value_name = "KEY")]
@@ -120,9 +117,9 @@ impl Options {
                 continue;
             }
             if !self.insecure {
-                bail!(
+                return Err(usage(format!(
                     "{flag} {address} would serve plain text beyond this machine; say --insecure if the network is trusted, or listen on 127.0.0.1"
-                );
+                )));
             }
             tracing::warn!(%address, "serving plain text beyond this machine, as --insecure says");
         }
@@ -130,7 +127,14 @@ impl Options {
     }
 
     pub fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        let for_etcd =
+            !self.etcd_endpoints.is_empty() || self.etcd_user.is_some() || self.etcd_ca.is_some();
         Ok(match self.store {
+            StoreKind::Embedded if for_etcd => {
+                let problem =
+                    "options for etcd are given, and --store is embedded; say --store etcd";
+                return Err(usage(problem.into()));
+            }
             StoreKind::Embedded => Arc::new(Embedded::open(self.data_dir.join(FILE))?),
             StoreKind::Etcd => Arc::new(Etcd::connect(self.etcd()?)?),
         })
@@ -142,16 +146,16 @@ impl Options {
             .context("the default network's name")?;
         let spec = NetworkSpec::new(name, self.default_network.clone());
         spec.network(std::iter::empty())
-            .context("--default-network")?;
+            .map_err(|error| usage(format!("--default-network: {}", error.problem)))?;
         Ok(spec)
     }
 
     pub fn timing(&self) -> anyhow::Result<Timing> {
         if self.session_ttl < Duration::from_secs(2) {
-            bail!(
+            return Err(usage(format!(
                 "--session-ttl: {} is too short; 2s is the least",
                 options::format_duration(self.session_ttl)
-            );
+            )));
         }
         Ok(Timing {
             session_ttl: self.session_ttl,
@@ -183,10 +187,17 @@ impl Options {
             _ => None,
         };
         Ok(EtcdOptions {
-            endpoints: self.etcd_endpoints.clone(),
+            endpoints: match self.etcd_endpoints.as_slice() {
+                [] => vec![DEFAULT_ETCD.into()],
+                given => given.to_vec(),
+            },
             prefix: self.etcd_prefix.clone(),
             user,
             tls: self.etcd_ca.clone().map(|ca| EtcdTls { ca, identity }),
         })
     }
+}
+
+fn usage(problem: String) -> anyhow::Error {
+    BadUsage(problem).into()
 }

@@ -133,6 +133,8 @@ impl Feed {
                     record: None,
                     messages: vec![message.into()],
                 };
+                // One bookmark at the end is enough.
+                log.take_back_if(|newest| newest.is_bookmark());
                 log.push(revision, Arc::new(entry), 0);
                 news = true;
             }

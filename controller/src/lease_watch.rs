@@ -7,6 +7,7 @@ use overlay::{name::NetworkName, registry::Changes, txn::Revision};
 use proto::{encode, v1};
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::{
@@ -24,13 +25,15 @@ type Sender = mpsc::Sender<Result<v1::WatchResponse, Status>>;
 
 pub fn watch(
     keeper: Keeper,
+    closed: CancellationToken,
     network: Option<NetworkName>,
     held: Option<(String, Revision)>,
 ) -> impl Stream<Item = Result<v1::WatchResponse, Status>> {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     tokio::spawn(async move {
         let told = tell(&keeper, network.as_ref(), held, &sender);
-        if let Err(failure) = told.await {
+        let told = closed.run_until_cancelled(told).await;
+        if let Err(failure) = told.unwrap_or_else(|| Err(stopping())) {
             // The reader may be gone by now.
             let _ = sender.send(Err(status(&failure))).await;
         }
@@ -79,7 +82,7 @@ async fn tell(
         // Both arms are cancel-safe: a change that was seen stays marked as new.
         tokio::select! {
             changed = log.changed() => if changed.is_err() {
-                return Err(Failure::Unavailable("this controller is stopping".into()));
+                return Err(stopping());
             },
             () = sender.closed() => return Ok(()),
         }
@@ -89,6 +92,10 @@ async fn tell(
             ));
         }
     }
+}
+
+fn stopping() -> Failure {
+    Failure::Unavailable("this controller is stopping".into())
 }
 
 async fn snapshot(

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod feed;
 pub mod finish;
+pub mod first_network;
 pub mod follow;
 pub mod keeper;
 pub mod lease_watch;

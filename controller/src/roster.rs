@@ -129,30 +129,34 @@ impl Roster {
 
     /// The age of the oldest change each session has yet to apply, least first.
     pub fn lags(&self, feed: &Feed) -> Vec<Duration> {
-        let mut lags: Vec<Duration> = self
+        let lags = self
             .present
             .values()
-            .map(|present| present.lag(feed))
-            .collect();
+            .filter_map(|present| present.lag(feed));
+        let mut lags: Vec<Duration> = lags.collect();
         lags.sort_unstable();
         lags
     }
 }
 
 impl Present {
-    /// How far the node's kernel is behind in its slowest network. What was there
-    /// before the session cannot have been applied by it any earlier.
-    pub fn lag(&self, feed: &Feed) -> Duration {
-        let lags = self
-            .applied
-            .keys()
-            .map(|network| self.lag_in(network, feed));
-        lags.max().unwrap_or_default()
+    /// How far the node's kernel is behind in its slowest network; none: it has not
+    /// said anything about its kernel.
+    pub fn lag(&self, feed: &Feed) -> Option<Duration> {
+        let networks = self.applied.keys();
+        networks
+            .filter_map(|network| self.lag_in(network, feed))
+            .max()
     }
 
-    pub fn lag_in(&self, network: &NetworkName, feed: &Feed) -> Duration {
-        let applied = self.applied.get(network).copied().unwrap_or(0);
-        feed.lag(network, applied).min(self.since.elapsed())
+    /// What was there before the session cannot have been applied by it any earlier.
+    pub fn lag_in(&self, network: &NetworkName, feed: &Feed) -> Option<Duration> {
+        let applied = self
+            .applied
+            .get(network)
+            .copied()
+            .filter(|applied| *applied > 0)?;
+        Some(feed.lag(network, applied).min(self.since.elapsed()))
     }
 }
 

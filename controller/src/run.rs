@@ -4,9 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use overlay::{
-    decide::{Refusal, network::create_first},
     id::ControllerId,
-    network::NetworkSpec,
     record::{Controller, V1},
 };
 use proto::{
@@ -33,9 +31,10 @@ use uuid::Uuid;
 use crate::{
     clock,
     config::Options,
+    first_network,
     follow::follow,
-    keeper::{self, Failure, Keeper},
-    listener::connections,
+    keeper::{self, Keeper},
+    listener::{self, connections},
     metrics::Metrics,
     ops::{self, Ops},
     seats::Seats,
@@ -61,6 +60,8 @@ struct Parts {
     running: BTreeSet<&'static str>,
     /// The doors close first, then the sessions' records end, then the keeper.
     doors: CancellationToken,
+    /// Every connection hangs on this one.
+    lines: CancellationToken,
     seats: CancellationToken,
     keeper: CancellationToken,
 }
@@ -68,12 +69,12 @@ struct Parts {
 /// Runs until `stop` is cancelled or a part fails.
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     options.check_plain_text()?;
-    let first_network = options.default_network()?;
+    let default_network = options.default_network()?;
     let timing = options.timing()?;
     let store = options.open_store()?;
     let described: Arc<str> = store.describe().into();
-    let listener = bind("--listen", options.listen).await?;
-    let ops_listener = bind("--ops-listen", options.ops_listen).await?;
+    let listener = bind("--listen", options.listen)?;
+    let ops_listener = bind("--ops-listen", options.ops_listen)?;
     let listen = listener.local_addr().context("--listen")?;
     let ctl = ControllerId(Uuid::new_v4());
     info!(controller = %ctl, %listen, ops = %ops_listener.local_addr()?, store = %described, "starting");
@@ -107,9 +108,12 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
         tasks: sessions.clone(),
         stuck_after: options.stuck_reader,
     };
-    let server = serve(&keeper, agents, &described)?
+    let server = serve(&keeper, agents, &described, &parts.doors)?
         .add_service(health_service)
-        .serve_with_incoming_shutdown(connections(listener), parts.doors.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(
+            connections(listener, parts.lines.clone()),
+            parts.doors.clone().cancelled_owned(),
+        );
     parts.start("the gRPC server", async move {
         if let Err(error) = server.await {
             error!(%error, "the gRPC server failed");
@@ -129,13 +133,11 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
             error!(%error, "the ops server failed");
         }
     });
-    let (first, making) = (keeper.clone(), parts.keeper.clone());
-    tokio::spawn(async move {
-        let settle = async {
-            make_first_network(&first, first_network).await;
-            first.tell(|state| state.settled()).await;
-        };
-        making.run_until_cancelled(settle).await;
+    let (making, stopped) = (keeper.clone(), parts.keeper.clone());
+    parts.start("the first network", async move {
+        stopped
+            .run_until_cancelled(first_network::keep(making, default_network))
+            .await;
     });
 
     // Waiting for the first of two loses neither.
@@ -181,16 +183,15 @@ impl Parts {
     }
 }
 
-async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {flag} {address}"))
+fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listener::bind(address).with_context(|| format!("cannot listen on {flag} {address}"))
 }
 
 fn serve(
     keeper: &Keeper,
     agents: Sessions,
     store: &Arc<str>,
+    doors: &CancellationToken,
 ) -> anyhow::Result<tonic::transport::server::Router> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTOR)
@@ -200,6 +201,10 @@ fn serve(
         keeper: keeper.clone(),
         store: store.clone(),
     };
+    let leases = Leases {
+        keeper: keeper.clone(),
+        closed: doors.clone(),
+    };
     let keeper = || keeper.clone();
     Ok(Server::builder()
         .http2_keepalive_interval(Some(PING_EVERY))
@@ -207,10 +212,7 @@ fn serve(
         .max_concurrent_streams(MOST_STREAMS)
         .add_service(reflection)
         .add_service(AgentServiceServer::new(agents).max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(
-            LeaseServiceServer::new(Leases { keeper: keeper() })
-                .max_decoding_message_size(LARGEST_REQUEST),
-        )
+        .add_service(LeaseServiceServer::new(leases).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(
             NetworkServiceServer::new(Networks { keeper: keeper() })
                 .max_decoding_message_size(LARGEST_REQUEST),
@@ -220,26 +222,6 @@ fn serve(
                 .max_decoding_message_size(LARGEST_REQUEST),
         )
         .add_service(StatusServiceServer::new(status).max_decoding_message_size(LARGEST_REQUEST)))
-}
-
-/// A fleet without any network gets the first one from whichever controller is first.
-async fn make_first_network(keeper: &Keeper, spec: NetworkSpec) {
-    loop {
-        let spec = spec.clone();
-        match keeper.write(move |view| create_first(view, &spec)).await {
-            Ok((network, _)) => {
-                let pools: Vec<String> = network.pools().map(|pool| pool.to_string()).collect();
-                info!(network = %network.name, pools = pools.join(","), "made the first network");
-                return;
-            }
-            Err(Failure::Refused(Refusal::NothingToDo)) => return,
-            Err(Failure::Refused(refusal)) => {
-                warn!(%refusal, "could not make the first network");
-                return;
-            }
-            Err(Failure::Unavailable(_)) => sleep(Duration::from_secs(1)).await,
-        }
-    }
 }
 
 /// Sends the agents away, waits for them, then ends the rest in order. Whatever does
@@ -263,7 +245,9 @@ async fn drain(mut parts: Parts, keeper: &Keeper, sessions: &TaskTracker, within
         .ended(&["the gRPC server", "the ops server"], within)
         .await;
     parts.keeper.cancel();
-    parts.ended(&["the keeper"], within).await;
+    parts
+        .ended(&["the keeper", "the first network"], within)
+        .await;
     info!("stopped");
 }
 

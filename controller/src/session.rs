@@ -20,7 +20,7 @@ use overlay::{
     txn::Revision,
 };
 use proto::{
-    decode::Hello,
+    decode::{Hello, Join},
     encode,
     encoded::Encoded,
     v1::{self, controller_message::Message},
@@ -139,16 +139,23 @@ impl Session {
     }
 
     /// Runs to its end, and cleans up after it.
-    pub async fn run(mut self, joined: Vec<Joined>, mut input: Streaming<v1::AgentMessage>) {
+    ///
+    /// `joined` was granted with the session; `left` is yet to be joined, one by one.
+    pub async fn run(
+        mut self,
+        joined: Vec<Joined>,
+        left: Vec<Join>,
+        mut input: Streaming<v1::AgentMessage>,
+    ) {
         // What happens once or seldom is boxed: ten thousand sessions wait in `talk`.
-        let over = match Box::pin(self.begin(joined)).await {
+        let over = match Box::pin(self.begin(joined, left)).await {
             Ok(()) => self.talk(&mut input).await,
             Err(over) => over,
         };
         Box::pin(self.close(over, &mut input)).await;
     }
 
-    async fn begin(&mut self, joined: Vec<Joined>) -> Result<(), Over> {
+    async fn begin(&mut self, joined: Vec<Joined>, left: Vec<Join>) -> Result<(), Over> {
         let ctl = self
             .keeper
             .with(|state| state.ctl)
@@ -163,6 +170,9 @@ impl Session {
         self.send(welcome.into()).await?;
         for joined in joined {
             self.start(joined).await?;
+        }
+        for join in left {
+            self.enter_network(join).await?;
         }
         Ok(())
     }

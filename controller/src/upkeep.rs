@@ -27,8 +27,9 @@ use crate::{
     keeper::{Ask, Pending, State},
 };
 
-/// A controller whose clock is further than this from another's ends nothing.
-const CLOCKS_APART_MS: i64 = 30_000;
+/// A controller whose clock is further from another's than half of the allowance for
+/// skew ends nothing; below this nobody's clock can be told to be off.
+const CLOCKS_TOGETHER: Duration = Duration::from_secs(1);
 /// The most that is begun in a second.
 const PACE: f64 = 50.0;
 /// A session record of this controller without a stream is closed after this: its
@@ -45,6 +46,8 @@ pub struct Upkeep {
     absent: BTreeMap<NodeName, Instant>,
     /// Since when leases that end by time are at their revision.
     unchanged: BTreeMap<(NetworkName, NodeName), (Revision, Instant)>,
+    /// Where the last round ended: what cannot be settled must not keep the rest waiting.
+    last: Option<Due>,
     /// Since when session records of this controller have had no stream.
     strays: BTreeMap<(NodeName, SessionId), Instant>,
 }
@@ -58,6 +61,7 @@ impl Upkeep {
             next: Instant::now() + pause,
             absent: BTreeMap::new(),
             unchanged: BTreeMap::new(),
+            last: None,
             strays: BTreeMap::new(),
         }
     }
@@ -71,7 +75,7 @@ impl Upkeep {
         self.next = now + self.pause;
         self.observe(state, now);
         let mut wanted = self.close_strays(state, now);
-        if hold_for_clocks(state) {
+        if hold_for_clocks(state, self.patience.skew) {
             return wanted;
         }
         let view = View {
@@ -85,15 +89,26 @@ impl Upkeep {
         let seen = self.seen(now);
         let due = decay::due(&view, &seen, &self.patience, |node| jitter(node, ctl));
         let patience = self.patience;
-        let settled = due
-            .into_iter()
-            .take((PACE * self.pause.as_secs_f64()).ceil() as usize)
-            .map(|due| {
+        let most = (PACE * self.pause.as_secs_f64()).ceil() as usize;
+        let round = self.round(due, most);
+        wanted.extend(round.into_iter().map(|due| {
+            unanswered(move |view| {
+                let decision = decay::settle(view, &patience, &due)?;
                 log(&due);
-                unanswered(move |view| decay::settle(view, &patience, &due))
-            });
-        wanted.extend(settled);
+                Ok(decision)
+            })
+        }));
         wanted
+    }
+
+    /// The next of what is due, from where the last round ended.
+    fn round(&mut self, mut due: Vec<Due>, most: usize) -> Vec<Due> {
+        due.sort_unstable();
+        let first = due.partition_point(|due| self.last.as_ref().is_some_and(|last| due <= last));
+        due.rotate_left(first);
+        due.truncate(most);
+        self.last = due.last().cloned();
+        due
     }
 
     /// Requests to close the session records of this controller that no stream is
@@ -179,11 +194,12 @@ fn unanswered(
 }
 
 /// Says so, once, when this controller's clock is off from another's.
-fn hold_for_clocks(state: &mut State) -> bool {
+fn hold_for_clocks(state: &mut State, skew: Duration) -> bool {
+    let apart = (skew / 2).max(CLOCKS_TOGETHER).as_millis();
     let off = state
         .offsets
         .iter()
-        .find(|(_, offset)| offset.abs() > CLOCKS_APART_MS);
+        .find(|(_, offset)| u128::from(offset.unsigned_abs()) > apart);
     let held = off.map_or(String::new(), |(id, offset)| {
         format!("the clock of controller {id} is {offset} ms off this one's: nothing lapses or is reclaimed here until they agree")
     });

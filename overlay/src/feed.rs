@@ -162,6 +162,18 @@ impl<T> Log<T> {
         }
     }
 
+    /// Takes the newest entry back, if it is such a one.
+    pub fn take_back_if(&mut self, such: impl FnOnce(&T) -> bool) {
+        if self
+            .entries
+            .back()
+            .is_some_and(|newest| such(&newest.entry))
+            && let Some(newest) = self.entries.pop_back()
+        {
+            self.weight -= newest.weight;
+        }
+    }
+
     /// Everything after a revision, oldest first.
     pub fn after(
         &self,

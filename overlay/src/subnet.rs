@@ -113,6 +113,11 @@ impl Subnet {
             && self.0.contains(inner.0.ip())
     }
 
+    /// Is this address inside it?
+    pub fn holds(self, address: IpAddr) -> bool {
+        Family::of(address) == self.family() && self.0.contains(address)
+    }
+
     pub fn overlaps(self, other: Self) -> bool {
         self.contains(other) || other.contains(self)
     }

@@ -34,7 +34,7 @@ impl Queue {
     }
 
     pub fn is_full(&self) -> bool {
-        self.waiting.len() >= MOST_WAITING
+        self.waiting.len() + self.parked.len() + self.behind.len() >= MOST_WAITING
     }
 
     pub fn push(&mut self, pending: Pending) {

@@ -21,6 +21,7 @@ use crate::{
     store::{Batch, Loaded},
 };
 
+const UNSETTLED: &str = "the first network is not made yet";
 /// A cached snapshot is used while no more changes than this came after it.
 const SNAPSHOT_REUSE: usize = 256;
 
@@ -79,7 +80,7 @@ impl State {
             roster: Roster::default(),
             link: Link::Starting,
             cut_off: None,
-            unsettled: Some("the first network is not made yet"),
+            unsettled: Some(UNSETTLED),
             offsets: BTreeMap::new(),
             upkeep_held: String::new(),
             registry: Registry::default(),
@@ -111,9 +112,11 @@ impl State {
         }
     }
 
-    /// The first network is there, or will not be.
-    pub fn settled(&mut self) {
-        self.unsettled = None;
+    /// In this history the first network is there, or will not be.
+    pub fn settled(&mut self, cluster: &str) {
+        if self.feed.borrow().cluster() == cluster {
+            self.unsettled = None;
+        }
     }
 
     /// This controller could not renew its word in the store for too long: by now its
@@ -202,6 +205,7 @@ impl State {
         } else {
             let known = self.registry.revision() > 0;
             self.registry = later;
+            self.unsettled = Some(UNSETTLED);
             self.snapshots.clear();
             self.leases
                 .send_replace(LeaseLog::new(cluster.clone(), loaded.revision));
@@ -216,6 +220,8 @@ impl State {
                 self.roster.end_all(&End::Move(why.into()));
             }
         }
+        let present = self.registry.controllers();
+        self.offsets.retain(|id, _| present.contains_key(id));
         self.tell_asides(asides);
         if same {
             History::Same

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_channel::mpsc;
-use overlay::{decide::session, id::Life};
+use overlay::{decide::session, id::Life, txn::TtlId};
 use proto::{
-    decode::{self, Hello},
+    decode::{self, Hello, Join},
     encoded::Encoded,
     shared::agent_service_server::AgentService,
     v1::{self, agent_message},
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{invalid, status};
 use crate::{
-    keeper::Keeper,
+    keeper::{Failure, Keeper},
     listener::Peer,
     metrics::Metrics,
     seats::Seats,
@@ -52,8 +52,10 @@ impl AgentService for Sessions {
         let mut input = request.into_inner();
         let hello = first(&mut input).await?;
         let (output, stream) = mpsc::channel(BACKLOG);
+        let mut left = hello.joins.clone();
         let (session, joined) = self.open(hello, peer, output).await?;
-        self.tasks.spawn(session.run(joined, input));
+        left.retain(|join| joined.iter().all(|joined| joined.network != join.network));
+        self.tasks.spawn(session.run(joined, left, input));
         Ok(Response::new(stream))
     }
 }
@@ -85,8 +87,29 @@ impl Sessions {
             .take()
             .await
             .map_err(|failure| status(&failure))?;
-        let memberships = hello
-            .joins
+        let opened = self.write(&hello, &hello.joins, seat.ttl).await;
+        let joined = match opened {
+            Ok(joined) => joined,
+            // One network that cannot be joined must not keep the node from the others:
+            // open without any, and let the session join each for itself.
+            Err(Failure::Refused(_)) if !hello.joins.is_empty() => {
+                let opened = self.write(&hello, &[], seat.ttl).await;
+                opened.map_err(|failure| status(&failure))?
+            }
+            Err(failure) => return Err(status(&failure)),
+        };
+        info!(node = %hello.node, session = %hello.sid, address = ?peer.address, "agent connected");
+        let session = Session::enter(self, &hello, peer, seat, output).await;
+        Ok((session.map_err(|failure| status(&failure))?, joined))
+    }
+
+    async fn write(
+        &self,
+        hello: &Hello,
+        joins: &[Join],
+        ttl: TtlId,
+    ) -> Result<Vec<Joined>, Failure> {
+        let memberships = joins
             .iter()
             .map(|join| join.membership(Life(Uuid::new_v4())));
         let ask = session::Open {
@@ -95,22 +118,19 @@ impl Sessions {
             sid: hello.sid,
             previous: hello.previous.clone(),
             networks: memberships.collect(),
-            ttl: seat.ttl,
+            ttl,
         };
         let opened = self
             .keeper
             .write(move |view| session::open(view, &ask))
             .await;
-        let (leases, revision) = opened.map_err(|failure| status(&failure))?;
-        info!(node = %hello.node, session = %hello.sid, address = ?peer.address, "agent connected");
-        let joined = hello.joins.iter().zip(leases).map(|(join, lease)| Joined {
+        let (leases, revision) = opened?;
+        let joined = joins.iter().zip(leases).map(|(join, lease)| Joined {
             network: join.network.clone(),
             lease,
             revision,
             held: join.held,
         });
-        let joined = joined.collect();
-        let session = Session::enter(self, &hello, peer, seat, output).await;
-        Ok((session.map_err(|failure| status(&failure))?, joined))
+        Ok(joined.collect())
     }
 }

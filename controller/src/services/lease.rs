@@ -15,6 +15,7 @@ use proto::{
     encode, v1,
 };
 use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
@@ -27,6 +28,8 @@ use crate::{
 
 pub struct Leases {
     pub keeper: Keeper,
+    /// Cancelled when the doors close: then watches end.
+    pub closed: CancellationToken,
 }
 
 #[async_trait]
@@ -124,7 +127,8 @@ impl v1::lease_service_server::LeaseService for Leases {
         let network =
             decode::parse_optional("network", &ask.network).map_err(|error| invalid(&error))?;
         let held = (!ask.cluster.is_empty()).then_some((ask.cluster, ask.revision));
-        let stream = lease_watch::watch(self.keeper.clone(), network, held);
+        let closed = self.closed.clone();
+        let stream = lease_watch::watch(self.keeper.clone(), closed, network, held);
         Ok(Response::new(Box::pin(stream)))
     }
 

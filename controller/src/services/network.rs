@@ -93,11 +93,10 @@ impl v1::network_service_server::NetworkService for Networks {
             .write(move |view| network::delete(view, &deleting, ask.force))
             .await;
         begun.map_err(|failure| status(&failure))?;
-        let ended = finish(&self.keeper, move |registry| {
+        let released_leases = finish(&self.keeper, move |registry| {
             decay::due_of_network(registry, &name)
         })
         .await;
-        let released_leases = ended.map_err(|failure| status(&failure))?;
         Ok(Response::new(v1::DeleteNetworkResponse { released_leases }))
     }
 }

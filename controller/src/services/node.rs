@@ -66,11 +66,10 @@ impl v1::node_service_server::NodeService for Nodes {
             .write(move |view| node::remove(view, &removing))
             .await;
         removed.map_err(|failure| status(&failure))?;
-        let ended = finish(&self.keeper, move |registry| {
+        let released_leases = finish(&self.keeper, move |registry| {
             decay::due_of_node(registry, &name)
         })
         .await;
-        let released_leases = ended.map_err(|failure| status(&failure))?;
         Ok(Response::new(v1::RemoveNodeResponse { released_leases }))
     }
 }
@@ -133,9 +132,7 @@ fn attachment(
 ) -> v1::NodeNetwork {
     let feed = state.feed();
     let applied = here.and_then(|here| here.applied.get(network)).copied();
-    let lag = here
-        .filter(|_| applied.is_some())
-        .map(|here| here.lag_in(network, &feed));
+    let lag = here.and_then(|here| here.lag_in(network, &feed));
     let encoded = encode::lease(network, name, lease, clock::now());
     v1::NodeNetwork {
         network: encoded.network,

@@ -114,7 +114,7 @@ fn troubled(state: &State) -> Vec<v1::Node> {
         if life(state, name, &leases) == "disconnected" {
             troubled.push((u128::MAX, name));
         } else if let Some(here) = state.roster.get(name) {
-            let lag = here.lag(&feed).as_millis();
+            let lag = here.lag(&feed).unwrap_or_default().as_millis();
             if !here.ready || lag > 0 {
                 troubled.push((lag, name));
             }

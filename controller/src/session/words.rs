@@ -8,7 +8,7 @@ use overlay::{
     name::NetworkName,
 };
 use proto::{
-    decode,
+    decode::{self, Join},
     v1::{self, agent_message, controller_message::Message},
 };
 use uuid::Uuid;
@@ -20,14 +20,10 @@ impl Session {
     pub(super) async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
         match message {
             agent_message::Message::Report(report) => self.report(report).await,
-            agent_message::Message::Join(join) => {
-                let name = join.network.clone();
-                match self.join(&join).await {
-                    Ok(Some(joined)) => self.start(joined).await?,
-                    Ok(None) => {}
-                    Err(reason) => self.refuse(name, reason).await?,
-                }
-            }
+            agent_message::Message::Join(join) => match decode::join(&join) {
+                Ok(join) => self.enter_network(join).await?,
+                Err(error) => self.refuse(join.network, error.to_string()).await?,
+            },
             agent_message::Message::Leave(leave) => {
                 if let Err(reason) = self.leave(&leave.network).await {
                     self.refuse(leave.network, reason).await?;
@@ -39,9 +35,18 @@ impl Session {
         Ok(())
     }
 
-    /// Joins a network; none for one that was joined: then only its VTEP is published.
-    async fn join(&mut self, join: &v1::Join) -> Result<Option<Joined>, String> {
-        let join = decode::join(join).map_err(|error| error.to_string())?;
+    /// Joins a network, or publishes a changed VTEP in one that was joined. A refusal
+    /// is told, and the rest of the session goes on.
+    pub(super) async fn enter_network(&mut self, join: Join) -> Result<(), Over> {
+        let name = join.network.to_string();
+        match self.join(join).await {
+            Ok(Some(joined)) => self.start(joined).await,
+            Ok(None) => Ok(()),
+            Err(reason) => self.refuse(name, reason).await,
+        }
+    }
+
+    async fn join(&mut self, join: Join) -> Result<Option<Joined>, String> {
         let membership = join.membership(Life(Uuid::new_v4()));
         let (node, sid) = (self.node.clone(), self.sid);
         let decided = self
@@ -101,9 +106,9 @@ impl Session {
                     let Some(here) = state.roster.get(&node).filter(|here| here.sid == sid) else {
                         return;
                     };
-                    let before = here.applied.iter();
-                    before
-                        .map(|(network, applied)| feed.lag(network, *applied))
+                    let networks = here.applied.keys();
+                    networks
+                        .filter_map(|network| here.lag_in(network, &feed))
                         .collect()
                 };
                 let Some(here) = state.roster.session(&node, sid) else {

@@ -1,6 +1,9 @@
 //! A lease is granted: the one the node has, brought to life, or a new one.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use super::{
     Refusal, View,
@@ -188,10 +191,14 @@ impl Grant<'_> {
                     network.underlay, self.network
                 ),
             }),
-            Some(address) if address.is_unspecified() || address.is_multicast() => {
+            Some(address) if !is_a_hosts(address) => Err(Refusal::BadField {
+                field: "underlay",
+                problem: format!("{address} is not an address that other hosts can reach"),
+            }),
+            Some(address) if network.pools().any(|pool| pool.holds(address)) => {
                 Err(Refusal::BadField {
                     field: "underlay",
-                    problem: format!("{address} is not the address of a host"),
+                    problem: format!("{address} is inside network {}", self.network),
                 })
             }
             Some(_) | None => Ok(()),
@@ -270,6 +277,11 @@ impl Grant<'_> {
         txn.put(key, record::encode(&without));
         Ok(())
     }
+}
+
+fn is_a_hosts(address: IpAddr) -> bool {
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || broadcast)
 }
 
 fn exhausted(space: &Space, network: &NetworkName, family: Family) -> Refusal {
