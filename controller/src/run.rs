@@ -241,9 +241,9 @@ async fn drain(mut parts: Parts, keeper: &Keeper, sessions: &TaskTracker, within
     }
     parts.seats.cancel();
     parts.ended(&["the seats"], within).await;
-    parts
-        .ended(&["the gRPC server", "the ops server"], within)
-        .await;
+    // Who has a connection and says nothing on it is not waited for.
+    parts.lines.cancel();
+    parts.ended(&["the gRPC server"], within).await;
     parts.keeper.cancel();
     parts
         .ended(&["the keeper", "the first network"], within)

@@ -231,3 +231,6 @@ fn log(due: &Due) {
         Due::Erase(network) => info!(%network, "the network is empty: erasing it"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::time::WallMs;
+
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not an id; one is written as 6f3c1b52-8d0f-4c57-9a55-0a1b2c3d4e5f")]
 pub struct IdError(String);
@@ -57,6 +59,18 @@ id!(
     /// One run of one controller.
     ControllerId
 );
+id!(
+    /// All that one store holds, from its first network on. A store that was wiped and
+    /// made anew holds another fleet, whatever it calls its cluster.
+    FleetId
+);
+
+impl FleetId {
+    /// The fleet that begins now, by this controller.
+    pub fn begun(by: ControllerId, now: WallMs) -> Self {
+        Self(Uuid::from_u128(by.0.as_u128() ^ u128::from(now.0)))
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwn
 use thiserror::Error;
 
 use crate::{
-    id::{ControllerId, Life, NodeId, SessionId},
+    id::{ControllerId, FleetId, Life, NodeId, SessionId},
     name::NodeName,
     subnet::{Family, Subnet},
     time::WallMs,
@@ -35,9 +35,7 @@ impl RecordError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Networks {
     pub v: V1,
-    /// The run of the controller that made the first network. A store that was wiped
-    /// and made anew holds another fleet, whatever it calls its cluster.
-    pub fleet: ControllerId,
+    pub fleet: FleetId,
     pub generation: u64,
 }
 

@@ -96,7 +96,7 @@ fn plain_text_stays_on_this_machine_unless_told_otherwise() -> Result<()> {
     for flag in ["--listen", "--ops-listen"] {
         let address = [flag, "0.0.0.0:0"];
         let said = refused_at(&[&["--data-dir", &data], &address[..]].concat())?;
-        assert_eq!(said.code, 1, "{said:?}");
+        assert_eq!(said.code, 2, "{said:?}");
         assert!(said.stderr.contains("--insecure"), "{said:?}");
     }
     assert!(directory.path().read_dir()?.next().is_none(), "half made");

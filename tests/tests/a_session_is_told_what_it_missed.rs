@@ -94,13 +94,22 @@ async fn the_fleets_state_shows_how_far_it_has_come() -> Result<()> {
     let mut agent = Agent::new(1);
     agent.connect(controller.channel()?).await?;
     agent.joined().await?;
+    let lag = |node: &serde_json::Value| node["lag_ms"].as_u64();
+    let unsaid = controller.weft_json(&["node", "show", "host-1"])?;
+    assert_eq!(lag(&unsaid), None, "{unsaid}");
+    agent.report().await?;
+    eventually("its first report counts", async || {
+        let said = controller.weft_json(&["node", "show", "host-1"])?;
+        anyhow::ensure!(lag(&said) == Some(0), "{said}");
+        Ok(())
+    })
+    .await?;
     client.acquire_at("other", 2).await?;
     agent
         .until("it hears of the other", |agent| {
             agent.held.peers.contains_key("other")
         })
         .await?;
-    let lag = |node: &serde_json::Value| node["lag_ms"].as_u64();
     let before = controller.weft_json(&["node", "show", "host-1"])?;
     assert!(lag(&before).is_some_and(|lag| lag > 0), "{before}");
     assert_eq!(before["state"], "connected");

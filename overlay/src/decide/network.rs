@@ -3,6 +3,7 @@
 
 use super::{Decision, Refusal, View};
 use crate::{
+    id::FleetId,
     key::Key,
     name::NetworkName,
     network::{Network, NetworkSpec, NetworkState, check_overlap},
@@ -102,7 +103,10 @@ pub(super) fn next_generation(view: &View<'_>, txn: &mut Transaction) {
     txn.expect(Key::Networks, present.map_or(0, |present| present.revision));
     let next = Networks {
         v: V1,
-        fleet: present.map_or(view.ctl, |present| present.value.fleet),
+        fleet: present.map_or_else(
+            || FleetId::begun(view.ctl, view.now),
+            |present| present.value.fleet,
+        ),
         generation: present.map_or(1, |present| present.value.generation.saturating_add(1)),
     };
     txn.put(Key::Networks, record::encode(&next));

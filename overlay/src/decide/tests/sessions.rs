@@ -313,7 +313,10 @@ fn an_underlay_address_must_be_one_of_a_host_and_of_the_right_family() {
             "2001:db8::1",
             "underlay: 2001:db8::1 is not v4, which network n runs over",
         ),
-        ("0.0.0.0", "underlay: 0.0.0.0 is not an address that other hosts can reach"),
+        (
+            "0.0.0.0",
+            "underlay: 0.0.0.0 is not an address that other hosts can reach",
+        ),
         (
             "224.0.0.1",
             "underlay: 224.0.0.1 is not an address that other hosts can reach",
