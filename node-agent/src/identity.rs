@@ -27,7 +27,7 @@ pub enum IdentityError {
         #[source]
         source: io::Error,
     },
-    #[error("{} is damaged ({source}); restore it, or delete it to join as a new machine", path.display())]
+    #[error("{} is damaged (restore it, or delete it to join as a new machine)", path.display())]
     Damaged {
         path: PathBuf,
         #[source]

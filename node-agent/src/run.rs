@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::{
     config::Options,
     identity::Identity,
+    lock::StateLock,
     session::{Member, Told, keep},
 };
 
@@ -23,6 +24,7 @@ const BACKLOG: usize = 64;
 
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let node = node_name(&options)?;
+    let _alone = StateLock::take(&options.state_dir)?;
     let mut identity = Identity::open(&options.state_dir)?;
     info!(%node, id = %identity.id(), networks = options.networks.len(), "starting");
     let join = |network: &NetworkName| v1::Join {

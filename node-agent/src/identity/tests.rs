@@ -26,7 +26,8 @@ fn a_torn_identity_is_an_error_and_not_a_new_machine() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("identity.json");
     fs::write(&path, "{\"v\":1,\"id\":").unwrap();
-    let error = Identity::open(directory.path()).unwrap_err().to_string();
+    let error = options::sentence(&Identity::open(directory.path()).unwrap_err());
     assert!(error.contains("is damaged"), "{error}");
+    assert_eq!(error.matches("EOF while parsing").count(), 1, "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"v\":1,\"id\":");
 }
