@@ -49,6 +49,9 @@ impl Common {
             .map_err(|error| LogError::Filter(error.to_string()))?;
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            // A line that cannot be written is lost. To complain of it on standard
+            // error, which is what is full or gone, would end the process.
+            .log_internal_errors(false)
             .with_writer(io::stderr);
         match self.log_format {
             LogFormat::Text => log
