@@ -13,7 +13,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::failure::{Failure, root};
+use crate::failure::Failure;
 
 /// An address that does not answer must not keep the next from being tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -67,7 +67,7 @@ impl Connection {
                         timeout: reach.timeout,
                     });
                 }
-                Ok(Err(error)) => root(&error),
+                Ok(Err(error)) => options::root(&error).to_string(),
                 Err(_) => format!("nothing heard for {}", options::format_duration(patience)),
             };
             tried.push(format!("{url}: {reason}"));

@@ -70,7 +70,7 @@ impl Failure {
         };
         // Only a status that was made on this side has a source.
         if let Some(source) = status.source() {
-            let reason = root(source);
+            let reason = options::root(source).to_string();
             return Self::Broken { url, reason };
         }
         match status.code() {
@@ -100,13 +100,4 @@ impl From<io::Error> for Failure {
             Self::Output(error)
         }
     }
-}
-
-/// The innermost cause: the layers above it only repeat that there is one.
-pub fn root(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

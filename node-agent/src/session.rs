@@ -15,10 +15,7 @@ use proto::{
     v1::{self, agent_message, agent_service_client::AgentServiceClient, controller_message},
 };
 use thiserror::Error;
-use tokio::{
-    sync::mpsc,
-    time::sleep,
-};
+use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming, transport::Endpoint};
 use tracing::{info, warn};
@@ -78,7 +75,10 @@ pub enum SessionError {
     Refused(Box<Status>),
     #[error("{}", .0.message())]
     Broken(Box<Status>),
-    #[error("no controller can be reached at {url}: {reason}")]
+    #[error(
+        "no controller can be reached at {url}: {reason}; does weft-controller listen there, \
+         and is the way to it open?"
+    )]
     Unreachable { url: String, reason: String },
     #[error("the controller said something that cannot be: {0}")]
     Nonsense(#[from] BadField),
@@ -106,7 +106,7 @@ pub async fn keep(
     let mut held = Held::default();
     let mut pause = FIRST_PAUSE;
     let mut failures: u32 = 0;
-    for url in urls.iter().cycle() {
+    for url in urls.iter().cycle().skip(first(&member.node, urls.len())) {
         let mut opened = false;
         let error = match one(url, member, identity, &mut held, told, &mut opened).await {
             Ok(()) => {
@@ -141,6 +141,20 @@ pub async fn keep(
     }
 }
 
+/// Where in a list of so many controllers this node begins. A fleet shares one list:
+/// by their names its nodes spread over it, each at the same place every time.
+fn first(node: &NodeName, urls: usize) -> usize {
+    // FNV-1a: the standard library's hash may change with its version.
+    let hash = node
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let place = hash % (urls.max(1) as u64);
+    usize::try_from(place).expect("a place in a list is a usize")
+}
+
 /// One session, from hello to end.
 async fn one(
     url: &str,
@@ -155,7 +169,7 @@ async fn one(
         reason,
     };
     let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|error| unreachable(error.to_string()))?
+        .map_err(|error| unreachable(options::root(&error).to_string()))?
         .connect_timeout(CONNECT_WITHIN)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
@@ -163,7 +177,7 @@ async fn one(
     let channel = endpoint
         .connect()
         .await
-        .map_err(|error| unreachable(error.to_string()))?;
+        .map_err(|error| unreachable(options::root(&error).to_string()))?;
     let previous = identity
         .previous()
         .iter()
@@ -309,3 +323,6 @@ fn jittered(pause: Duration) -> Duration {
     let random = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
     pause.mul_f64(0.5 + random)
 }
+
+#[cfg(test)]
+mod tests;

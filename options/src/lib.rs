@@ -104,6 +104,15 @@ pub fn sentence(error: &dyn Error) -> String {
     text
 }
 
+/// The innermost cause, where the layers above it only repeat that there is one.
+pub fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
 fn config_path(said: &ArgMatches) -> Option<PathBuf> {
     said.try_get_one::<PathBuf>("config").ok()?.cloned()
 }
