@@ -226,6 +226,9 @@ fn log(due: &Due) {
         Due::Lapse(network, node) => info!(%network, %node, "the node is gone: its lease lapses"),
         Due::Reclaim(network, node) => info!(%network, %node, "reclaiming the lease"),
         Due::End(network, node) => info!(%network, %node, "ending the lease"),
+        Due::Unclaim(network, subnet) => {
+            info!(%network, %subnet, "giving back a subnet that no lease stands behind");
+        }
         Due::Withdraw(network, node) => info!(%network, %node, "withdrawing the reservation"),
         Due::Forget(_) => {}
         Due::Erase(network) => info!(%network, "the network is empty: erasing it"),

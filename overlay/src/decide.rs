@@ -15,6 +15,7 @@ pub mod node;
 pub mod refusal;
 pub mod reserve;
 pub mod session;
+mod stray;
 
 pub use refusal::Refusal;
 

@@ -6,7 +6,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Decision, Refusal, View, lease::end, network::next_generation, reserve::withdraw};
+use super::{
+    Decision, Refusal, View, lease::end, network::next_generation, reserve::withdraw, stray,
+};
 use crate::{
     key::Key,
     name::{NetworkName, NodeName},
@@ -35,6 +37,8 @@ pub enum Due {
     Reclaim(NetworkName, NodeName),
     /// The lease of a removed machine, or of a network that is being deleted.
     End(NetworkName, NodeName),
+    /// A claim that no lease stands behind.
+    Unclaim(NetworkName, Subnet),
     /// A reservation in a network that is being deleted.
     Withdraw(NetworkName, NodeName),
     /// Returned subnets of a network that is being deleted.
@@ -108,10 +112,9 @@ pub fn due(
                 }
             }
         }
-        if space
-            .network()
-            .is_some_and(|net| net.value.state == NetworkState::Deleting)
-        {
+        let strays = stray::claims(view.registry, name, space);
+        due.extend(strays.map(|subnet| Due::Unclaim(name.clone(), subnet)));
+        if is_deleting(space) {
             due.extend(last_things(name, space));
         }
     }
@@ -151,6 +154,7 @@ pub fn settle(view: &View<'_>, patience: &Patience, due: &Due) -> Result<Decisio
         Due::Lapse(network, node) => lapse(view, network, node),
         Due::Reclaim(network, node) => reclaim(view, patience, network, node),
         Due::End(network, node) => end_orphan(view, network, node),
+        Due::Unclaim(network, subnet) => stray::drop_claim(view, network, *subnet),
         Due::Withdraw(network, node) => {
             let space = deleting(view, network)?.0;
             let reservation = space.reservations().get(node).ok_or(Refusal::NothingToDo)?;
@@ -286,7 +290,7 @@ fn last_things(name: &NetworkName, space: &Space) -> Vec<Due> {
     if !space.returned().is_empty() {
         due.push(Due::Forget(name.clone()));
     }
-    if due.is_empty() && space.leases().is_empty() {
+    if due.is_empty() && space.leases().is_empty() && space.claims().is_empty() {
         due.push(Due::Erase(name.clone()));
     }
     due

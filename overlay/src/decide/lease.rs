@@ -167,7 +167,7 @@ pub(super) fn end(
 }
 
 /// Gives a claimed subnet back, or leaves it promised.
-fn unclaim(
+pub(super) fn unclaim(
     view: &View<'_>,
     txn: &mut Transaction,
     network: &NetworkName,

@@ -120,6 +120,7 @@ impl Ask {
                 Due::Lapse(..) => "lapse",
                 Due::Reclaim(..) => "reclaim",
                 Due::End(..) => "end",
+                Due::Unclaim(..) => "unclaim",
                 Due::Withdraw(..) => "withdraw",
                 Due::Forget(_) => "forget",
                 Due::Erase(_) => "erase",
@@ -343,6 +344,7 @@ impl fmt::Display for Ask {
                 | Due::End(_, node)
                 | Due::Withdraw(_, node),
             ) => write!(f, "{decision} {node}"),
+            Self::Settle(Due::Unclaim(_, subnet)) => write!(f, "{decision} {subnet}"),
             Self::Settle(Due::Forget(network) | Due::Erase(network)) => {
                 write!(f, "{decision} {network}")
             }

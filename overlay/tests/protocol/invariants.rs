@@ -302,9 +302,9 @@ fn ended(
         | Ask::Create { .. }
         | Ask::Grow
         | Ask::Delete { .. }
-        | Ask::Settle(Due::Lapse(..) | Due::Withdraw(..) | Due::Forget(_) | Due::Erase(_)) => {
-            broken("I3", format!("{by} ended {}", short(held.life)))
-        }
+        | Ask::Settle(
+            Due::Lapse(..) | Due::Unclaim(..) | Due::Withdraw(..) | Due::Forget(_) | Due::Erase(_),
+        ) => broken("I3", format!("{by} ended {}", short(held.life))),
     }
 }
 

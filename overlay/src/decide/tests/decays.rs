@@ -247,3 +247,35 @@ fn a_long_queue_is_forgotten_in_pieces() {
     }
     assert_eq!(due(&fleet, &Seen::default(), 0.0), [Due::Erase(network())]);
 }
+
+#[test]
+fn a_lease_deleted_by_hand_gives_its_subnets_back() {
+    let mut fleet = Fleet::with_network();
+    fleet.act(&Action::Open(1, None)).unwrap();
+    let lease = fleet
+        .registry
+        .lease(&network(), &node(1))
+        .unwrap()
+        .value
+        .clone();
+    let key = format!("lease/{}/{}", network(), node(1));
+    fleet.put(&key, "{");
+    assert_eq!(
+        due(&fleet, &Seen::default(), 0.0),
+        [],
+        "it may still use them"
+    );
+    fleet.delete(&key);
+    let strays: Vec<Due> = lease
+        .subnets()
+        .map(|subnet| Due::Unclaim(network(), subnet))
+        .collect();
+    assert_eq!(due(&fleet, &Seen::default(), 0.0), strays);
+    for stray in &strays {
+        settle(&mut fleet, stray).unwrap();
+        assert_eq!(settle(&mut fleet, stray), Err(Refusal::NothingToDo));
+    }
+    let space = fleet.registry.space(&network()).unwrap();
+    assert!(space.claims().is_empty());
+    assert_eq!(space.returned().len(), strays.len());
+}
