@@ -71,7 +71,8 @@ Examples:
   weft lease watch -o json --since 1234 --cluster 6f0e8a52-7f4e-4f0b-9a44-0c7a5a1f7f0d
 
 A line begins with + for a lease that is new to this watch, ~ for one that has
-changed, - for one that is gone. In JSON every line is an object; its `cluster`
+changed, - for one that is gone, ! where the watch could not continue: everything
+seen before is stale then, and all leases follow (event `reset`). In JSON every line is an object; its `cluster`
 and `watch_revision` are what --cluster and --since continue after.")]
     Watch(watch::Watch),
 }

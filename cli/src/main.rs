@@ -98,7 +98,7 @@ fn main() -> Exit {
     let weft: Weft = options::parse();
     start(weft).unwrap_or_else(|failure| {
         if !matches!(failure, Failure::ReaderGone) {
-            eprintln!("weft: {}", options::sentence(&failure));
+            output::note(&format!("weft: {}", options::sentence(&failure)));
         }
         failure.exit()
     })

@@ -42,7 +42,7 @@ impl Output {
     /// A listing. With nothing in it a person is told so by `none`.
     pub fn list<R: Row>(&self, rows: &[R], none: &str) -> Result<(), Failure> {
         if self.format == Format::Table && rows.is_empty() {
-            eprintln!("{none}");
+            note(none);
             return Ok(());
         }
         self.print(&rows, || table_of(rows, self.now_ms))
@@ -121,6 +121,11 @@ pub fn or_dash(value: Option<&String>) -> String {
 /// A text of the API, in which nothing is empty.
 pub fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+/// A line on standard error, where nobody may be there to read it.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn text(value: &Value) -> String {

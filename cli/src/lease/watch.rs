@@ -12,7 +12,7 @@ use crate::{
     clock,
     connect::Connection,
     failure::Failure,
-    output::{Output, Row},
+    output::{Output, Row, table},
 };
 
 #[derive(Debug, Args)]
@@ -38,6 +38,7 @@ impl Watch {
         let mut followed = Followed {
             revision: request.revision,
             cluster: request.cluster.clone(),
+            continues: self.since.is_some(),
             ..Followed::default()
         };
         let mut stream = connection
@@ -52,7 +53,11 @@ impl Watch {
                     revision: followed.revision,
                 });
             };
-            for event in followed.take(response) {
+            let taken = followed.take(response);
+            if let Some(reset) = taken.reset {
+                output.event(&reset, || reset.line())?;
+            }
+            for event in taken.events {
                 output.event(&event, || event.line())?;
             }
         }
@@ -67,6 +72,10 @@ enum Became {
     Gone,
 }
 
+/// Of the columns of a lease: what is to come is not known when a line is written.
+/// A longer cell moves the rest of its line.
+const WIDTHS: [usize; 8] = [10, 16, 18, 15, 17, 5, 6, 7];
+
 /// A gone lease is shown as it was last seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Event {
@@ -77,11 +86,29 @@ struct Event {
     lease: LeaseRow,
 }
 
+/// What happened in between is not known: the reader must forget all it held. The
+/// leases that there are follow, each as added.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Reset {
+    event: &'static str,
+    cluster: String,
+    watch_revision: u64,
+}
+
+/// What a revision brought.
+#[derive(Debug, Default)]
+struct Taken {
+    reset: Option<Reset>,
+    events: Vec<Event>,
+}
+
 /// What the watch has told so far.
 #[derive(Debug, Default)]
 struct Followed {
     cluster: String,
     revision: u64,
+    /// The reader holds something, from this watch or from one before it.
+    continues: bool,
     leases: BTreeMap<(String, String), LeaseRow>,
     /// The parts of a revision of which more will follow.
     part: v1::WatchResponse,
@@ -90,12 +117,12 @@ struct Followed {
 impl Followed {
     /// The events of a revision, once all its parts are here: whoever continues
     /// after a revision must have seen all of it.
-    fn take(&mut self, response: v1::WatchResponse) -> Vec<Event> {
+    fn take(&mut self, response: v1::WatchResponse) -> Taken {
         self.part.snapshot |= response.snapshot;
         self.part.leases.extend(response.leases);
         self.part.gone.extend(response.gone);
         if response.partial {
-            return Vec::new();
+            return Taken::default();
         }
         let whole = std::mem::take(&mut self.part);
         self.cluster = response.cluster;
@@ -106,14 +133,15 @@ impl Followed {
             .into_iter()
             .map(|lease| ((lease.network.clone(), lease.node.clone()), lease.into()))
             .collect();
-        let mut gone: Vec<_> = whole
-            .gone
-            .into_iter()
-            .map(|gone| (gone.network, gone.node))
-            .collect();
+        let gone = whole.gone.into_iter().map(|gone| (gone.network, gone.node));
+        let reset = (whole.snapshot && self.continues).then(|| Reset {
+            event: "reset",
+            cluster: self.cluster.clone(),
+            watch_revision: self.revision,
+        });
+        self.continues = true;
         if whole.snapshot {
-            let held = self.leases.keys();
-            gone.extend(held.filter(|key| !set.contains_key(key)).cloned());
+            self.leases.clear();
         }
 
         let mut events = Vec::new();
@@ -131,7 +159,7 @@ impl Followed {
             self.leases.insert(key, LeaseRow::clone(&lease));
             events.push(self.event(became, lease));
         }
-        events
+        Taken { reset, events }
     }
 
     fn event(&self, event: Became, lease: LeaseRow) -> Event {
@@ -144,6 +172,15 @@ impl Followed {
     }
 }
 
+impl Reset {
+    fn line(&self) -> String {
+        format!(
+            "! this watch begins anew at revision {}: all leases seen before are stale",
+            self.watch_revision
+        )
+    }
+}
+
 impl Event {
     fn line(&self) -> String {
         let mark = match self.event {
@@ -151,7 +188,8 @@ impl Event {
             Became::Changed => '~',
             Became::Gone => '-',
         };
-        format!("{mark} {}", self.lease.cells(clock::now_ms()).join("  "))
+        let cells = self.lease.cells(clock::now_ms());
+        format!("{mark} {}", table::padded(cells, &WIDTHS))
     }
 }
 

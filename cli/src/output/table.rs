@@ -29,6 +29,16 @@ pub fn aligned(rows: impl IntoIterator<Item = Vec<String>>) -> String {
     text
 }
 
+/// One row in columns of these widths.
+pub fn padded(row: Vec<String>, widths: &[usize]) -> String {
+    let cells = printable(row);
+    let cells = cells.iter().zip(widths);
+    let text: String = cells
+        .map(|(cell, width)| format!("{cell:width$}  "))
+        .collect();
+    text.trim_end().to_owned()
+}
+
 /// Nothing in a cell may break its line or reach the terminal as a command.
 fn printable(row: Vec<String>) -> Vec<String> {
     let shown = |cell: String| {

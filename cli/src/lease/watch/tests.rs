@@ -33,7 +33,7 @@ fn told(
             .collect(),
         gone: gone_nodes.iter().map(|node| gone(node)).collect(),
     };
-    let events = followed.take(response);
+    let Taken { reset, events } = followed.take(response);
     assert!(
         events
             .iter()
@@ -44,7 +44,15 @@ fn told(
         let underlay = event.lease.underlay.as_deref().unwrap_or("?");
         format!("{mark}{}@{underlay}", event.lease.node)
     };
-    events.iter().map(short).collect::<Vec<_>>().join(" ")
+    let reset = reset.map(|reset| {
+        assert_eq!(
+            (reset.cluster.as_str(), reset.watch_revision),
+            ("c", revision)
+        );
+        reset.line()[..1].to_string()
+    });
+    let words = reset.into_iter().chain(events.iter().map(short));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -63,7 +71,7 @@ fn a_snapshot_and_then_changes() {
 }
 
 #[test]
-fn a_later_snapshot_tells_the_difference() {
+fn a_later_snapshot_begins_anew() {
     let mut f = Followed::default();
     told(
         &mut f,
@@ -82,7 +90,7 @@ fn a_later_snapshot_tells_the_difference() {
             &[("b", "2"), ("c", "9"), ("d", "4")],
             &[]
         ),
-        "-a@1 ~c@9 +d@4"
+        "! +b@2 +c@9 +d@4"
     );
 }
 
@@ -114,9 +122,42 @@ fn an_event_is_one_flat_object() {
         leases: vec![lease("a", "1")],
         ..Default::default()
     };
-    let event = f.take(response).remove(0);
+    let event = f.take(response).events.remove(0);
     let text = serde_json::to_value(&event).unwrap().to_string();
     let begin =
         r#"{"event":"added","cluster":"c","watch_revision":5,"network":"default","node":"a","#;
     assert!(text.starts_with(begin), "{text}");
+}
+
+#[test]
+fn who_asked_to_continue_and_cannot_is_told_first() {
+    let continued = || Followed {
+        continues: true,
+        ..Followed::default()
+    };
+    let two = [("a", "1"), ("b", "2")];
+    assert_eq!(told(&mut continued(), 9, true, true, &two, &[]), "");
+    assert_eq!(
+        told(&mut continued(), 9, true, false, &two, &[]),
+        "! +a@1 +b@2"
+    );
+    assert_eq!(told(&mut continued(), 9, true, false, &[], &[]), "!");
+    assert_eq!(
+        told(&mut continued(), 9, false, false, &two, &[]),
+        "+a@1 +b@2"
+    );
+}
+
+#[test]
+fn a_reset_is_one_flat_object() {
+    let reset = Reset {
+        event: "reset",
+        cluster: "c".into(),
+        watch_revision: 9,
+    };
+    let text = serde_json::to_value(&reset).unwrap().to_string();
+    assert_eq!(
+        text,
+        r#"{"event":"reset","cluster":"c","watch_revision":9}"#
+    );
 }

@@ -29,3 +29,10 @@ fn width_is_counted_in_characters() {
 fn a_cell_cannot_break_the_table() {
     assert_eq!(lines(&[&["a\nb\u{1b}[31m", "c"]]), "a b [31m   c\n");
 }
+
+#[test]
+fn a_row_on_its_own_keeps_its_columns() {
+    let row = |cells: [&str; 3]| padded(cells.map(String::from).into(), &[4, 2, 3]);
+    assert_eq!(row(["ab", "", "x"]), "ab    -   x");
+    assert_eq!(row(["abcdef", "a\nb", ""]), "abcdef  a b  -");
+}
