@@ -74,7 +74,7 @@ impl Failure {
             return Self::Broken { url, reason };
         }
         match status.code() {
-            Code::InvalidArgument | Code::OutOfRange => Self::BadRequest(reason),
+            Code::InvalidArgument | Code::OutOfRange => Self::BadRequest(as_typed(&reason)),
             Code::Unavailable | Code::DeadlineExceeded => Self::NotReady { url, reason },
             Code::NotFound
             | Code::AlreadyExists
@@ -101,3 +101,30 @@ impl From<io::Error> for Failure {
         }
     }
 }
+
+/// A field of the API, which begins what is wrong with it, as the flag that set it.
+fn as_typed(reason: &str) -> String {
+    let flagged = reason.split_once(": ").and_then(|(field, problem)| {
+        let (_, flag) = FLAGS.iter().find(|(name, _)| *name == field)?;
+        Some(format!("{flag}: {problem}"))
+    });
+    flagged.unwrap_or_else(|| reason.into())
+}
+
+const FLAGS: [(&str, &str); 15] = [
+    ("encap", "--encap"),
+    ("lapse", "--lapse"),
+    ("lapse_seconds", "--lapse"),
+    ("life", "--life"),
+    ("mac", "--mac"),
+    ("network", "--network"),
+    ("node", "--node"),
+    ("node_id", "--node-id"),
+    ("pools", "--pool"),
+    ("port", "--port"),
+    ("subnet_len4", "--subnet-len"),
+    ("subnet_len6", "--subnet-len6"),
+    ("subnets", "--subnet"),
+    ("ttl_seconds", "--ttl"),
+    ("underlay", "--underlay"),
+];

@@ -10,7 +10,7 @@ use overlay::{
 };
 use proto::v1;
 
-use crate::{connect::Connection, failure::Failure, output::Output};
+use crate::{connect::Connection, failure::Failure, output::Output, seconds::parse_seconds};
 
 pub use row::{LeaseRow, lease_state};
 
@@ -34,7 +34,7 @@ Example:
         #[command(flatten)]
         held: Held,
         /// How long it then lasts [default: 1h]
-        #[arg(long, value_name = "TIME", value_parser = options::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
         ttl: Option<Duration>,
     },
     /// Give the subnets of a lease back at once
@@ -101,7 +101,7 @@ pub struct Acquire {
     #[arg(long)]
     mac: Option<Mac>,
     /// How long the lease lasts unless it is renewed [default: 1h]
-    #[arg(long, value_name = "TIME", value_parser = options::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     ttl: Option<Duration>,
 }
 
@@ -212,7 +212,7 @@ impl Held {
     }
 }
 
-/// To the API 0 is an hour, so the least that can be asked for is a second.
+/// To the API 0 is an hour; what is asked for is a second at least.
 fn ttl_seconds(ttl: Option<Duration>) -> u64 {
-    ttl.map_or(0, |ttl| ttl.as_secs().max(1))
+    ttl.map_or(0, |ttl| ttl.as_secs())
 }

@@ -18,6 +18,7 @@ mod lease;
 mod network;
 mod node;
 mod output;
+mod seconds;
 mod status;
 mod subnet;
 

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum, value_parser};
-use overlay::{name::NetworkName, subnet::Subnet};
+use overlay::{
+    name::NetworkName,
+    subnet::{Family, Subnet},
+};
 use proto::v1;
 
 use crate::{
     connect::Connection,
     failure::Failure,
     output::{Output, counted},
+    seconds::parse_seconds,
 };
 
 pub use row::NetworkRow;
@@ -99,7 +103,7 @@ pub struct Create {
     #[arg(long, value_name = "on|off")]
     masquerade: Option<Switch>,
     /// How long the subnets of a node that is gone stay its own [default: 24h]
-    #[arg(long, value_name = "TIME", value_parser = options::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     lapse: Option<Duration>,
 }
 
@@ -127,7 +131,9 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
     let mut networks = connection.networks();
     match verb {
         Verb::Create(create) => {
-            let network = connection.answer(networks.create(create.request())).await?;
+            let network = connection
+                .answer(networks.create(create.request()?))
+                .await?;
             output.show(&NetworkRow::from(network))
         }
         Verb::List => {
@@ -163,8 +169,24 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
 }
 
 impl Create {
-    fn request(self) -> v1::CreateNetworkRequest {
-        v1::CreateNetworkRequest {
+    fn request(self) -> Result<v1::CreateNetworkRequest, Failure> {
+        let lengths = [
+            ("--subnet-len", self.subnet_len, Family::V4, "10.64.0.0/16"),
+            (
+                "--subnet-len6",
+                self.subnet_len6,
+                Family::V6,
+                "fd00:64::/48",
+            ),
+        ];
+        for (flag, len, family, example) in lengths {
+            if len.is_some() && !self.pools.iter().any(|pool| pool.family() == family) {
+                return Err(Failure::BadRequest(format!(
+                    "{flag} needs a pool of its family, such as --pool {example}"
+                )));
+            }
+        }
+        Ok(v1::CreateNetworkRequest {
             name: self.name.to_string(),
             pools: texts(&self.pools),
             vni: self.vni.unwrap_or_default(),
@@ -185,8 +207,8 @@ impl Create {
                 Switch::On => true,
                 Switch::Off => false,
             }),
-            lapse_seconds: self.lapse.map(whole_seconds),
-        }
+            lapse_seconds: self.lapse.map(|time| time.as_secs()),
+        })
     }
 }
 
@@ -194,7 +216,5 @@ fn texts(subnets: &[Subnet]) -> Vec<String> {
     subnets.iter().map(ToString::to_string).collect()
 }
 
-/// Rounded up: to the API no time at all is something else than little.
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() != 0)
-}
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,11 @@ fn what_is_wrong_on_its_face_never_reaches_a_controller() {
         "weft network create blue --pool 10.64.0.0/16 --port 0",
         "weft network create blue --pool 10.64.0.0/16 --subnet-len 33",
         "weft network create blue --pool 10.64.0.0/16 --lapse 24",
+        "weft network create blue --pool 10.64.0.0/16 --lapse 1ms",
+        "weft network create blue --pool 10.64.0.0/16 --lapse 0s",
+        "weft lease renew --node a --ttl 0s",
+        "weft lease renew --node a --ttl 500ms",
+        "weft lease acquire --node a --ttl 1500ms",
         "weft lease acquire",
         "weft lease acquire --node -a",
         "weft lease acquire --node a --mac 02:00:00:00:00",
@@ -117,4 +122,23 @@ fn answers_and_exit_codes() {
     assert_eq!(text, "no node x");
     let text = Failure::answered("http://a", &Status::new(Code::NotFound, "")).to_string();
     assert_eq!(text, Code::NotFound.description());
+}
+
+#[test]
+fn a_field_is_told_as_the_flag_that_was_typed() {
+    for (told, text) in [
+        (
+            "subnet_len4: 8 is too short",
+            "--subnet-len: 8 is too short",
+        ),
+        (
+            "ttl_seconds: longer than a year",
+            "--ttl: longer than a year",
+        ),
+        ("name: it is empty", "name: it is empty"),
+        ("no field at all", "no field at all"),
+    ] {
+        let status = Status::new(Code::InvalidArgument, told);
+        assert_eq!(Failure::answered("http://a", &status).to_string(), text);
+    }
 }
