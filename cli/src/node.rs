@@ -51,7 +51,7 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
             let request = v1::GetNodeRequest { name };
             let node = connection.answer(nodes.get(request)).await?;
             let detail = NodeDetail::from(node);
-            output.print(&detail, || described(&detail, output.now_ms))
+            output.print(&detail, || described(&detail, output))
         }
         Verb::Remove { name } => {
             let request = v1::RemoveNodeRequest {
@@ -64,13 +64,14 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
     }
 }
 
-fn described(detail: &NodeDetail, now_ms: u64) -> String {
+fn described(detail: &NodeDetail, output: &Output) -> String {
     let mut text = output::described(&detail.node);
     if !detail.attachments.is_empty() {
         text.push('\n');
         text.push_str(&output::table_of::<AttachmentRow>(
             &detail.attachments,
-            now_ms,
+            output.now_ms,
+            output.width,
         ));
     }
     text

@@ -1,6 +1,6 @@
 //! What is listed or shown, as a table, JSON or YAML on standard output.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -13,7 +13,10 @@ pub mod yaml;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// For people; a narrow terminal shows fewer columns
     Table,
+    /// A table with all its columns
+    Wide,
     Json,
     Yaml,
 }
@@ -21,6 +24,8 @@ pub enum Format {
 /// Something that can be listed: its fields for programs, its cells for people.
 pub trait Row: Serialize {
     const COLUMNS: &'static [&'static str];
+    /// The columns that a narrow terminal can do without, the least important first.
+    const SPARE: &'static [&'static str];
 
     fn cells(&self, now_ms: u64) -> Vec<String>;
 }
@@ -29,6 +34,8 @@ pub trait Row: Serialize {
 pub struct Output {
     pub format: Format,
     pub now_ms: u64,
+    /// What a line of a table may have room in; none: any length.
+    pub width: Option<usize>,
 }
 
 impl Output {
@@ -36,16 +43,20 @@ impl Output {
         Self {
             format,
             now_ms: clock::now_ms(),
+            width: match format {
+                Format::Table => terminal_width(),
+                Format::Wide | Format::Json | Format::Yaml => None,
+            },
         }
     }
 
     /// A listing. With nothing in it a person is told so by `none`.
     pub fn list<R: Row>(&self, rows: &[R], none: &str) -> Result<(), Failure> {
-        if self.format == Format::Table && rows.is_empty() {
+        if matches!(self.format, Format::Table | Format::Wide) && rows.is_empty() {
             note(none);
             return Ok(());
         }
-        self.print(&rows, || table_of(rows, self.now_ms))
+        self.print(&rows, || table_of(rows, self.now_ms, self.width))
     }
 
     /// One object: for a person, a line for each of its fields.
@@ -60,7 +71,7 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         write(&match self.format {
-            Format::Table => text(),
+            Format::Table | Format::Wide => text(),
             Format::Json => format!("{:#}\n", value(shown)),
             Format::Yaml => yaml::document(&value(shown)),
         })
@@ -73,7 +84,7 @@ impl Output {
         line: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         write(&match self.format {
-            Format::Table => line() + "\n",
+            Format::Table | Format::Wide => line() + "\n",
             Format::Json => format!("{}\n", value(shown)),
             Format::Yaml => format!("---\n{}", yaml::document(&value(shown))),
         })
@@ -82,17 +93,43 @@ impl Output {
     /// What was done, for a person. A program has the exit code.
     pub fn done(&self, sentence: &str) -> Result<(), Failure> {
         match self.format {
-            Format::Table => write(&format!("{sentence}\n")),
+            Format::Table | Format::Wide => write(&format!("{sentence}\n")),
             Format::Json | Format::Yaml => Ok(()),
         }
     }
 }
 
-/// The rows as a table with a header.
-pub fn table_of<R: Row>(rows: &[R], now_ms: u64) -> String {
+/// The rows as a table with a header, without its spare columns where they have no room.
+pub fn table_of<R: Row>(rows: &[R], now_ms: u64, width: Option<usize>) -> String {
     let header = R::COLUMNS.iter().map(ToString::to_string).collect();
     let rows = rows.iter().map(|row| row.cells(now_ms));
-    table::aligned(std::iter::once(header).chain(rows))
+    let mut rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let mut spare = R::SPARE.iter();
+    loop {
+        let text = table::aligned(rows.iter().cloned());
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        if width.is_none_or(|width| widest.unwrap_or(0) <= width) {
+            return text;
+        }
+        let Some(name) = spare.next() else {
+            return text;
+        };
+        if let Some(column) = rows[0].iter().position(|head| head == name) {
+            for row in &mut rows {
+                row.remove(column);
+            }
+        }
+    }
+}
+
+fn terminal_width() -> Option<usize> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(out).ok()?;
+    // A terminal that does not know says 0.
+    Some(usize::from(size.ws_col)).filter(|columns| *columns != 0)
 }
 
 /// A line for each field of a flat object.

@@ -52,7 +52,7 @@ pub async fn run(ask: Ask, reach: &Reach, output: &Output) -> Result<Exit, Failu
     // Waiting may have taken long.
     let output = Output::new(output.format);
     let report = Report::from(status);
-    output.print(&report, || report.text(&url, output.now_ms))?;
+    output.print(&report, || report.text(&url, output.now_ms, output.width))?;
     Ok(exit)
 }
 

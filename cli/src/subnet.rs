@@ -83,6 +83,7 @@ impl From<v1::Reservation> for ReservationRow {
 
 impl Row for ReservationRow {
     const COLUMNS: &'static [&'static str] = &["NETWORK", "NODE", "SUBNETS"];
+    const SPARE: &'static [&'static str] = &[];
 
     fn cells(&self, _now_ms: u64) -> Vec<String> {
         vec![

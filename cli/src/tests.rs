@@ -18,6 +18,7 @@ fn what_the_documents_say_can_be_typed() {
         "weft network create blue --pool 10.64.0.0/16 --pool fd00::/48 --vni 7 --port 4790 --subnet-len 25 \
          --subnet-len6 64 --underlay v4 --encap auto --masquerade off --lapse 24h",
         "weft network list -o json",
+        "weft network list -o wide",
         "weft network show default --output yaml",
         "weft network grow blue --pool 10.64.0.0/15",
         "weft network delete blue --force",

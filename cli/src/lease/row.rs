@@ -60,6 +60,7 @@ impl Row for LeaseRow {
     const COLUMNS: &'static [&'static str] = &[
         "NETWORK", "NODE", "SUBNETS", "UNDERLAY", "MAC", "KIND", "STATE", "EXPIRES",
     ];
+    const SPARE: &'static [&'static str] = &["MAC", "KIND", "UNDERLAY", "EXPIRES", "STATE"];
 
     fn cells(&self, now_ms: u64) -> Vec<String> {
         vec![

@@ -58,6 +58,8 @@ impl Row for NetworkRow {
     const COLUMNS: &'static [&'static str] = &[
         "NAME", "VNI", "POOLS", "UNDERLAY", "ENCAP", "LEASED", "RESERVED", "FREE", "STATE",
     ];
+    const SPARE: &'static [&'static str] =
+        &["ENCAP", "UNDERLAY", "RESERVED", "VNI", "FREE", "STATE"];
 
     fn cells(&self, _now_ms: u64) -> Vec<String> {
         vec![

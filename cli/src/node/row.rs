@@ -102,6 +102,7 @@ impl Row for NodeRow {
     const COLUMNS: &'static [&'static str] = &[
         "NAME", "STATE", "READY", "NETWORKS", "SUBNETS", "ADDRESS", "LAG", "REASON",
     ];
+    const SPARE: &'static [&'static str] = &["ADDRESS", "NETWORKS", "SUBNETS", "READY", "LAG"];
 
     fn cells(&self, _now_ms: u64) -> Vec<String> {
         let ready = match self.ready {
@@ -126,6 +127,7 @@ impl Row for AttachmentRow {
     const COLUMNS: &'static [&'static str] = &[
         "NETWORK", "SUBNETS", "UNDERLAY", "MAC", "STATE", "EXPIRES", "APPLIED", "FEED", "LAG",
     ];
+    const SPARE: &'static [&'static str] = &["MAC", "FEED", "UNDERLAY", "APPLIED", "EXPIRES"];
 
     fn cells(&self, now_ms: u64) -> Vec<String> {
         let applied = self.applied_revision;

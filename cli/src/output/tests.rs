@@ -11,6 +11,7 @@ struct Host {
 
 impl Row for Host {
     const COLUMNS: &'static [&'static str] = &["NAME", "SUBNETS", "AT"];
+    const SPARE: &'static [&'static str] = &["AT", "SUBNETS"];
 
     fn cells(&self, now_ms: u64) -> Vec<String> {
         let at = self.at.map_or("-".into(), |at| clock::from_now(at, now_ms));
@@ -33,7 +34,7 @@ fn a_listing_for_people() {
         },
     ];
     assert_eq!(
-        table_of(&hosts, 5_000),
+        table_of(&hosts, 5_000, None),
         "NAME      SUBNETS                   AT\n\
          a         10.0.1.0/24,fd00:1::/64   in 3s\n\
          host-17   -                         -\n"
@@ -67,5 +68,25 @@ fn every_kind_of_value_has_a_text() {
         (json!([]), ""),
     ] {
         assert_eq!(text(&value), expected);
+    }
+}
+
+#[test]
+fn a_narrow_terminal_shows_fewer_columns() {
+    let hosts = [Host {
+        name: "host-17".into(),
+        subnets: vec!["10.0.1.0/24".into()],
+        at: None,
+    }];
+    for (width, text) in [
+        (
+            26,
+            "NAME      SUBNETS       AT\nhost-17   10.0.1.0/24   -\n",
+        ),
+        (21, "NAME      SUBNETS\nhost-17   10.0.1.0/24\n"),
+        (20, "NAME\nhost-17\n"),
+        (1, "NAME\nhost-17\n"),
+    ] {
+        assert_eq!(table_of(&hosts, 0, Some(width)), text, "{width}");
     }
 }

@@ -59,15 +59,16 @@ struct SetAsideRow {
 
 impl Report {
     /// The page: first whether all is well, last what is not.
-    pub fn text(&self, url: &str, now_ms: u64) -> String {
+    pub fn text(&self, url: &str, now_ms: u64, width: Option<usize>) -> String {
         let mut page = self.head(url);
-        page.push_str(&section("controllers", &self.controllers, now_ms));
-        page.push_str(&section("networks", &self.networks, now_ms));
-        page.push_str(&section("nodes in trouble", &self.troubled, now_ms));
+        page.push_str(&section("controllers", &self.controllers, now_ms, width));
+        page.push_str(&section("networks", &self.networks, now_ms, width));
+        page.push_str(&section("nodes in trouble", &self.troubled, now_ms, width));
         page.push_str(&section(
             "records set aside (they change nothing until they are mended)",
             &self.set_aside,
             now_ms,
+            width,
         ));
         page
     }
@@ -183,6 +184,7 @@ impl From<v1::Controller> for ControllerRow {
 
 impl Row for ControllerRow {
     const COLUMNS: &'static [&'static str] = &["LISTEN", "VERSION", "STARTED", "CLOCK", "ID"];
+    const SPARE: &'static [&'static str] = &["ID", "VERSION", "CLOCK"];
 
     fn cells(&self, now_ms: u64) -> Vec<String> {
         vec![
@@ -197,6 +199,7 @@ impl Row for ControllerRow {
 
 impl Row for SetAsideRow {
     const COLUMNS: &'static [&'static str] = &["KEY", "REVISION", "REASON"];
+    const SPARE: &'static [&'static str] = &["REVISION"];
 
     fn cells(&self, _now_ms: u64) -> Vec<String> {
         let reason = some(self.reason.clone());
@@ -209,11 +212,11 @@ impl Row for SetAsideRow {
 }
 
 /// A titled table, or nothing where there is nothing to say.
-fn section<R: Row>(title: &str, rows: &[R], now_ms: u64) -> String {
+fn section<R: Row>(title: &str, rows: &[R], now_ms: u64, width: Option<usize>) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("\n{title}\n{}", table_of(rows, now_ms))
+    format!("\n{title}\n{}", table_of(rows, now_ms, width))
 }
 
 #[cfg(test)]

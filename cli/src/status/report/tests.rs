@@ -66,7 +66,7 @@ fn status() -> v1::Status {
 
 #[test]
 fn a_page_when_all_is_well() {
-    let page = Report::from(status()).text("http://a:7440", 3_601_000);
+    let page = Report::from(status()).text("http://a:7440", 3_601_000, None);
     assert_eq!(
         page,
         "\
@@ -106,7 +106,7 @@ fn what_is_wrong_has_a_place() {
         }],
         ..Default::default()
     };
-    let page = Report::from(sick).text("http://a:7440", 0);
+    let page = Report::from(sick).text("http://a:7440", 0, None);
     for part in [
         "NOT READY: the store does not answer",
         "UPKEEP IS HELD",
