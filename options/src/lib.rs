@@ -24,6 +24,7 @@ use std::{
 use clap::{ArgMatches, Parser};
 use thiserror::Error;
 
+pub mod address;
 pub mod daemon;
 pub mod duration;
 pub mod exit;
@@ -31,6 +32,7 @@ pub mod file;
 pub mod log;
 mod nearest;
 
+pub use address::parse_address;
 pub use daemon::serve;
 pub use duration::{format_duration, parse_duration};
 pub use exit::{BadUsage, Exit};
