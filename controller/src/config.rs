@@ -34,10 +34,10 @@ pub enum StoreKind {
 #[command(name = "weft-controller", version, after_help = EXAMPLES)]
 pub struct Options {
     /// Address for agents and `weft` (gRPC)
-    #[arg(long, default_value = "127.0.0.1:7440", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:7440", value_parser = options::parse_address, value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Address for /metrics, /healthz, /readyz and /status (HTTP)
-    #[arg(long, default_value = "127.0.0.1:7441", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:7441", value_parser = options::parse_address, value_name = "ADDR")]
     pub ops_listen: SocketAddr,
     /// Where leases are kept
     #[arg(long, value_enum, default_value = "embedded")]

@@ -16,7 +16,9 @@ const TTL_SECONDS: u64 = 60;
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let url = args.next().unwrap_or_else(|| "http://127.0.0.1:7440".into());
+    let url = args
+        .next()
+        .unwrap_or_else(|| "http://127.0.0.1:7440".into());
     let node = args.next().unwrap_or_else(|| "my-host".into());
     let mut leases = LeaseServiceClient::connect(url.clone())
         .await
