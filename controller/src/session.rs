@@ -254,10 +254,16 @@ impl Session {
 
     /// Sends what the feed has beyond this session's places.
     async fn deliver(&mut self) -> Result<(), Over> {
-        let networks: Vec<NetworkName> = self.places.keys().cloned().collect();
-        for network in networks {
-            let place = self.places.get(&network).copied().unwrap_or(0);
-            let next = self.feed.borrow_and_update().next(&network, place);
+        // All networks in one look: what comes after it is news again.
+        let nexts: Vec<_> = {
+            let feed = self.feed.borrow_and_update();
+            let places = self.places.iter();
+            let next = |(network, place): (&NetworkName, &Revision)| {
+                (network.clone(), feed.next(network, *place))
+            };
+            places.map(next).collect()
+        };
+        for (network, next) in nexts {
             match next {
                 Ok(next) => {
                     for message in next.messages {
