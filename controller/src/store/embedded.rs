@@ -1,6 +1,6 @@
 //! The store in one crash-safe file, for a controller without etcd.
 //!
-//! One thread owns the file and everything in memory about it ([`writer`]); whoever
+//! One thread owns the file and everything in memory about it (`writer`); whoever
 //! asks sends it a command. Groups that wait together share one fsync and keep each
 //! its own revision. Nothing is answered or shown to a watcher before it is on disk.
 

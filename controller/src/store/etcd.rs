@@ -1,7 +1,7 @@
 //! The store in etcd, which any number of controllers may share.
 //!
 //! The keys live below a prefix and stay readable with etcdctl. Nothing here waits
-//! for ever: a call is answered within [`connection::CALL`], and a server that went
+//! for ever: a call is answered within `connection::CALL`, and a server that went
 //! silent is noticed by HTTP/2 pings, so a watch on it ends.
 
 mod connection;
