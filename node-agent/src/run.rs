@@ -42,7 +42,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     let follow = async {
         let mut peers: BTreeMap<NetworkName, Peers> = BTreeMap::new();
         while let Some(word) = heard.recv().await {
-            take_in(word, &mut peers);
+            take_in(word, &member.node, &mut peers);
         }
     };
     // Whatever ends first ends the agent; what was not taken in yet is told again.
@@ -53,7 +53,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     }
 }
 
-fn take_in(word: Told, all: &mut BTreeMap<NetworkName, Peers>) {
+/// The feed tells of every node, this one among them: a peer is another.
+fn take_in(word: Told, own: &NodeName, all: &mut BTreeMap<NetworkName, Peers>) {
     match word {
         Told::Joined { lease, .. } => {
             info!(network = %lease.network, subnets = lease.subnets.join(","), "leased");
@@ -61,8 +62,9 @@ fn take_in(word: Told, all: &mut BTreeMap<NetworkName, Peers>) {
         Told::Snapshot {
             network,
             revision,
-            peers,
+            mut peers,
         } => {
+            peers.remove(own);
             info!(%network, revision, peers = peers.len(), "in sync");
             all.insert(network, peers);
         }
@@ -73,6 +75,7 @@ fn take_in(word: Told, all: &mut BTreeMap<NetworkName, Peers>) {
         } => {
             let peers = all.entry(network.clone()).or_default();
             changes.apply(peers);
+            peers.remove(own);
             info!(%network, revision, set = changes.set.len(), gone = changes.gone.len(), peers = peers.len(), "peers changed");
         }
         Told::NetworkChanged { name, network } => match network {
