@@ -23,8 +23,9 @@ use crate::{
     flight::Flight,
     id::ControllerId,
     key::Key,
-    name::NetworkName,
+    name::{NetworkName, NodeName},
     network::{Network, NetworkState},
+    record::Lease,
     registry::{Registry, Space, Stored},
     time::WallMs,
     txn::{Op, Transaction},
@@ -83,6 +84,14 @@ impl<'a> View<'a> {
                 .networks()
                 .filter_map(|space| Some(space.network()?.value.name.clone()))
                 .collect(),
+        })
+    }
+
+    fn lease(&self, network: &NetworkName, node: &NodeName) -> Result<&'a Stored<Lease>, Refusal> {
+        let held = self.registry.lease(network, node);
+        held.ok_or_else(|| Refusal::NoLease {
+            network: network.clone(),
+            node: node.clone(),
         })
     }
 

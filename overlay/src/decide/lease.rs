@@ -118,13 +118,7 @@ fn lease_of_life<'a>(
     life: Life,
 ) -> Result<&'a Stored<Lease>, Refusal> {
     view.network(network)?;
-    let held = view
-        .registry
-        .lease(network, node)
-        .ok_or_else(|| Refusal::NoLease {
-            network: network.clone(),
-            node: node.clone(),
-        })?;
+    let held = view.lease(network, node)?;
     if held.value.life == life {
         Ok(held)
     } else {

@@ -88,13 +88,7 @@ pub fn leave(
     network: &NetworkName,
 ) -> Result<Decision<()>, Refusal> {
     let session = own(view, node, sid)?;
-    let held = view
-        .registry
-        .lease(network, node)
-        .ok_or_else(|| Refusal::NoLease {
-            network: network.clone(),
-            node: node.clone(),
-        })?;
+    let held = view.lease(network, node)?;
     let mut txn = Transaction::default();
     txn.expect(Key::Session(node.clone()), session.revision);
     lease::end(view, &mut txn, network, node, held);
