@@ -105,8 +105,8 @@ impl Keeper {
         self.leases.clone()
     }
 
-    /// Waits until this controller has seen a revision. False: not in this time, or
-    /// the store does not know of that revision either: it is of another history.
+    /// Waits until this controller has seen a revision. False: the store does not know
+    /// of it either, so it is of another history.
     pub async fn reach(&self, revision: Revision, within: Duration) -> Result<bool, Failure> {
         let mut seen = self.seen.clone();
         if *seen.borrow() >= revision {
