@@ -47,6 +47,19 @@ fn ready_means_that_there_is_a_network() -> Result<()> {
 }
 
 #[test]
+fn a_network_that_is_not_there_is_not_an_empty_one() -> Result<()> {
+    let controller = Controller::embedded(&[])?;
+    for listing in [["lease", "list"], ["subnet", "list"], ["lease", "watch"]] {
+        let said = controller.weft(&[&listing[..], &["--network", "nope"]].concat())?;
+        assert_eq!(said.code, 1, "{listing:?}: {said:?}");
+        assert!(said.stderr.contains("there is no network nope"), "{said:?}");
+    }
+    let said = controller.weft(&["lease", "list", "--network", "default"])?;
+    assert_eq!(said.code, 0, "{said:?}");
+    Ok(())
+}
+
+#[test]
 fn a_lease_outlives_the_controller() -> Result<()> {
     let mut controller = Controller::embedded(&[])?;
     let before = controller.weft_json(&["lease", "acquire", "--node", "a"])?;

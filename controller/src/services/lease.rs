@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use overlay::{
-    decide::{lease, reserve},
+    decide::{Refusal, lease, reserve},
     id::{Life, NodeId},
     name::{NetworkName, NodeName},
     record::Lease,
@@ -101,8 +101,7 @@ impl v1::lease_service_server::LeaseService for Leases {
         request: Request<v1::ListLeasesRequest>,
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         let ask = request.get_ref();
-        let network =
-            decode::parse_optional("network", &ask.network).map_err(|error| invalid(&error))?;
+        let network = self.named(&ask.network).await?;
         let node = decode::parse_optional("node", &ask.node).map_err(|error| invalid(&error))?;
         let listed = self.keeper.with(move |state| {
             let registry = state.registry();
@@ -124,8 +123,7 @@ impl v1::lease_service_server::LeaseService for Leases {
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let ask = request.into_inner();
-        let network =
-            decode::parse_optional("network", &ask.network).map_err(|error| invalid(&error))?;
+        let network = self.named(&ask.network).await?;
         let held = (!ask.cluster.is_empty()).then_some((ask.cluster, ask.revision));
         let closed = self.closed.clone();
         let stream = lease_watch::watch(self.keeper.clone(), closed, network, held);
@@ -171,9 +169,7 @@ impl v1::lease_service_server::LeaseService for Leases {
         &self,
         request: Request<v1::ListReservationsRequest>,
     ) -> Result<Response<v1::ListReservationsResponse>, Status> {
-        let network = &request.get_ref().network;
-        let network =
-            decode::parse_optional("network", network).map_err(|error| invalid(&error))?;
+        let network = self.named(&request.get_ref().network).await?;
         let listed = self.keeper.with(move |state| {
             let reservations = reservations(state.registry(), network.as_ref());
             v1::ListReservationsResponse { reservations }
@@ -182,6 +178,28 @@ impl v1::lease_service_server::LeaseService for Leases {
             .await
             .map(Response::new)
             .map_err(|failure| status(&failure))
+    }
+}
+
+impl Leases {
+    /// The network that is asked about, if one is: one that is not there is no network
+    /// without leases.
+    async fn named(&self, name: &str) -> Result<Option<NetworkName>, Status> {
+        let name = decode::parse_optional("network", name).map_err(|error| invalid(&error))?;
+        let Some(network) = name else {
+            return Ok(None);
+        };
+        let looked = self.keeper.with(move |state| {
+            let registry = state.registry();
+            if registry.space(&network).is_some() {
+                return Ok(Some(network));
+            }
+            let known = registry.networks().filter_map(|space| space.network());
+            let known = known.map(|network| network.value.name.clone()).collect();
+            Err(Failure::Refused(Refusal::NoNetwork { network, known }))
+        });
+        let found = looked.await.and_then(|found| found);
+        found.map_err(|failure| status(&failure))
     }
 }
 
