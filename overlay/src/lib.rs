@@ -6,10 +6,12 @@
 //! - What a controller may do: [`decide`], one function a transaction. A decision
 //!   is a value (comparisons and writes) that the store then judges.
 //! - What agents are told: [`feed`].
+//! - What an agent does with it: [`datapath`].
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
 
 pub mod allocation;
+pub mod datapath;
 pub mod decide;
 pub mod feed;
 pub mod flight;

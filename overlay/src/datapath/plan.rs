@@ -1,0 +1,459 @@
+//! The difference between what a host wants and what its kernel holds.
+//!
+//! Every prefix of a plan is safe: the port is guarded before a device is up, no route
+//! is there before the neighbour and the FDB entry that it needs, and none stays after
+//! them. What is not ours is left alone, and where something is not yet known, nothing
+//! is deleted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use super::{
+    device::{Change, Device, Difference, Link},
+    entry::{PROTOCOL, UNREACHABLE_METRIC, metric},
+    host::Host,
+    member::{Known, Member, Wanted},
+    observed::{Hop, Object, Observed, SeenRoute, Us, ours},
+    step::{Doomed, Route, Step, Target},
+};
+use crate::{
+    network::Vni,
+    record::Mac,
+    subnet::{Family, Subnet},
+};
+
+/// What is to be done, and what somebody else stands in the way of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// Routes of others with a prefix and metric that ours should have.
+    pub blocked: Vec<SeenRoute>,
+}
+
+/// Steps by when they are done.
+#[derive(Default)]
+struct Phases {
+    first: Vec<Step>,
+    devices: Vec<Step>,
+    addresses: Vec<Step>,
+    fdb: Vec<Step>,
+    neighbours: Vec<Step>,
+    routes: Vec<Step>,
+    drop_routes: Vec<Step>,
+    drop_neighbours: Vec<Step>,
+    drop_fdb: Vec<Step>,
+    last: Vec<Step>,
+}
+
+/// A network's device as it is found, before the plan.
+struct Place {
+    /// Where it is, and what it holds that will still be there.
+    index: Option<u32>,
+    keeps_neighbours: bool,
+}
+
+pub fn plan(host: &Host, observed: &Observed) -> Plan {
+    let us = Us::among(host.mac(), &observed.links);
+    let mut phases = Phases::default();
+    let mut places = BTreeMap::new();
+    guard(host, observed, &mut phases);
+    for member in host.members() {
+        let Some(wanted) = member.wanted() else {
+            continue;
+        };
+        let place = device(&wanted.device, observed, &us, &mut phases);
+        entries(member, &wanted, &place, observed, &us, &mut phases);
+        places.insert(member.vni(), place);
+    }
+    settings(host, observed, &mut phases);
+    let blocked = routes(host, &places, observed, &us, &mut phases);
+    if host.is_complete() {
+        strays(host, observed, &us, &mut phases);
+    }
+    Plan {
+        steps: phases.in_order(),
+        blocked,
+    }
+}
+
+/// The steps that take every trace of Weft out of a kernel.
+pub fn farewell(observed: &Observed, mac: Mac) -> Vec<Step> {
+    let us = Us::among(mac, &observed.links);
+    let mut steps: Vec<Step> = observed
+        .routes
+        .iter()
+        .filter(|route| ours(Object::Route(route), &us))
+        .map(|route| Step::DropRoute(doomed(route)))
+        .collect();
+    let links = observed.links.iter();
+    steps.extend(
+        links
+            .filter(|link| us.devices.contains(&link.index))
+            .map(delete),
+    );
+    // Last: until then nobody else may use the port.
+    if observed.firewall.is_some() {
+        steps.push(Step::NoFirewall);
+    }
+    steps
+}
+
+fn guard(host: &Host, observed: &Observed, phases: &mut Phases) {
+    let Some(firewall) = host.firewall() else {
+        if observed.firewall.is_some() && host.is_complete() {
+            phases.last.push(Step::NoFirewall);
+        }
+        return;
+    };
+    let intact = observed
+        .firewall
+        .as_ref()
+        .filter(|seen| seen.frame.as_ref() == Some(&firewall.frame));
+    let Some(seen) = intact else {
+        phases.first.push(Step::Firewall(Box::new(firewall)));
+        return;
+    };
+    let missing = firewall.sources.difference(&seen.sources);
+    phases
+        .first
+        .extend(missing.map(|address| Step::Admit(*address)));
+    if host.is_complete() {
+        let stale = seen.sources.difference(&firewall.sources);
+        phases.last.extend(stale.map(|address| Step::Bar(*address)));
+    }
+}
+
+fn settings(host: &Host, observed: &Observed, phases: &mut Phases) {
+    for setting in host.settings() {
+        let seen = observed.sysctl(&setting.sysctl);
+        let due = match setting.only_from {
+            Some(from) => seen == Some(from),
+            None => seen != Some(setting.sysctl.value),
+        };
+        if due {
+            // One that belongs to a device follows the device.
+            phases.devices.push(Step::Sysctl(setting.sysctl));
+        }
+    }
+}
+
+fn device(device: &Device, observed: &Observed, us: &Us, phases: &mut Phases) -> Place {
+    let same =
+        |link: &&Link| us.devices.contains(&link.index) && link.vxlan.vni == u32::from(device.vni);
+    let mut links: Vec<&Link> = observed.links.iter().filter(same).collect();
+    links.sort_by_key(|link| (link.vxlan.port != device.port, link.name != device.name()));
+    let mut links = links.into_iter();
+    let difference = links.next().map(|link| (link, device.difference(link)));
+    // A second one would be in the way.
+    phases.devices.extend(links.map(delete));
+    match difference {
+        Some((link, Difference::Changes(changes))) => {
+            let keeps_neighbours = !changes
+                .iter()
+                .any(|change| matches!(change, Change::Mac(_)));
+            let vni = device.vni;
+            let changes = changes.into_iter();
+            phases
+                .devices
+                .extend(changes.map(|change| Step::Change { vni, change }));
+            Place {
+                index: Some(link.index),
+                keeps_neighbours,
+            }
+        }
+        Some((link, Difference::Remake)) => {
+            phases.devices.push(delete(link));
+            create(device, phases)
+        }
+        None => create(device, phases),
+    }
+}
+
+fn create(device: &Device, phases: &mut Phases) -> Place {
+    let vni = device.vni;
+    phases.devices.push(Step::Create(Box::new(device.clone())));
+    let mut change = |change| phases.devices.push(Step::Change { vni, change });
+    change(Change::NoOwnAddresses);
+    if !device.offload {
+        change(Change::Offload(false));
+    }
+    change(Change::Up);
+    Place {
+        index: None,
+        keeps_neighbours: false,
+    }
+}
+
+fn delete(link: &Link) -> Step {
+    Step::Delete {
+        index: link.index,
+        name: link.name.clone(),
+    }
+}
+
+/// Addresses, FDB and neighbours of one network.
+fn entries(
+    member: &Member,
+    wanted: &Wanted,
+    place: &Place,
+    observed: &Observed,
+    us: &Us,
+    phases: &mut Phases,
+) {
+    let vni = member.vni();
+    let here = |index: u32| place.index == Some(index);
+    let synced = matches!(member.known(), Known::Synced(_));
+
+    let mut addresses: BTreeSet<IpAddr> = wanted.addresses.iter().copied().collect();
+    for seen in observed.addresses.iter().filter(|seen| here(seen.index)) {
+        let whole = seen.length == Family::of(seen.address).bits();
+        let good = whole && addresses.remove(&seen.address);
+        if !good && ours(Object::Address(seen), us) {
+            let address = seen.address;
+            phases.last.push(Step::DropAddress { vni, address });
+        }
+    }
+    let missing = addresses.into_iter();
+    phases
+        .addresses
+        .extend(missing.map(|address| Step::SetAddress { vni, address }));
+
+    let seen = observed.fdb.iter().filter(|seen| here(seen.index));
+    let seen = seen.map(|seen| (seen.mac, seen.to.filter(|_| seen.plain)));
+    let fdb = compare(&mut member.entries().fdb.iter(), seen.collect());
+    let set = fdb.set.into_iter();
+    phases
+        .fdb
+        .extend(set.map(|(mac, to)| Step::SetFdb { vni, mac, to }));
+    if synced {
+        let drop = fdb.drop.into_iter();
+        phases
+            .drop_fdb
+            .extend(drop.map(|mac| Step::DropFdb { vni, mac }));
+    }
+
+    let wanted = &member.entries().neighbours;
+    let seen = observed.neighbours.iter().filter(|seen| {
+        here(seen.index)
+            && place.keeps_neighbours
+            && (ours(Object::Neighbour(seen), us) || wanted.get(&seen.address).is_some())
+    });
+    let seen = seen.map(|seen| (seen.address, seen.mac.filter(|_| seen.permanent)));
+    let neighbours = compare(&mut wanted.iter(), seen.collect());
+    let set = neighbours.set.into_iter();
+    phases
+        .neighbours
+        .extend(set.map(|(address, mac)| Step::SetNeighbour { vni, address, mac }));
+    if synced {
+        let drop = neighbours.drop.into_iter();
+        phases
+            .drop_neighbours
+            .extend(drop.map(|address| Step::DropNeighbour { vni, address }));
+    }
+}
+
+/// The routes of all networks: those of others, in our place, are returned.
+fn routes(
+    host: &Host,
+    places: &BTreeMap<Vni, Place>,
+    observed: &Observed,
+    us: &Us,
+    phases: &mut Phases,
+) -> Vec<SeenRoute> {
+    let indices: BTreeMap<u32, Vni> = places
+        .iter()
+        .filter_map(|(vni, place)| Some((place.index?, *vni)))
+        .collect();
+    let synced: BTreeSet<Vni> = host
+        .members()
+        .filter(|member| matches!(member.known(), Known::Synced(_)))
+        .map(Member::vni)
+        .collect();
+    let complete = host.is_complete();
+    let mut blocked = Vec::new();
+    // Those that are there as they should be, or cannot be had.
+    let mut settled: Vec<(Subnet, u32)> = Vec::new();
+    for seen in &observed.routes {
+        let on_device = match seen.hop {
+            Hop::Gateway { device, .. } | Hop::Device(device) => Some(device),
+            Hop::Unreachable | Hop::Other => None,
+        };
+        // It goes with its device.
+        if on_device
+            .is_some_and(|index| us.devices.contains(&index) && !indices.contains_key(&index))
+        {
+            continue;
+        }
+        let is_ours = ours(Object::Route(seen), us);
+        match wanted_route(host, seen) {
+            Some(wanted) if is_exact(seen, wanted, &indices) => {
+                settled.push((seen.subnet, seen.metric));
+            }
+            Some(_) if !is_ours => {
+                settled.push((seen.subnet, seen.metric));
+                blocked.push(*seen);
+            }
+            Some(_) => {}
+            None => {
+                let network = on_device.and_then(|index| indices.get(&index));
+                let known = network.is_some_and(|vni| synced.contains(vni));
+                if is_ours && (known || complete) {
+                    phases.drop_routes.push(Step::DropRoute(doomed(seen)));
+                }
+            }
+        }
+    }
+    settled.sort_unstable();
+    let is_settled = |route: &Route| {
+        let slot = (route.subnet, route.metric());
+        settled.binary_search(&slot).is_ok()
+    };
+    for member in host.members() {
+        let Some(wanted) = member.wanted() else {
+            continue;
+        };
+        let own = wanted.own.iter().map(|subnet| unreachable(*subnet));
+        let own = own.filter(|route| !is_settled(route));
+        // With the addresses: it keeps packets in before there are peers.
+        phases.addresses.extend(own.map(Step::SetRoute));
+        let peers = member.entries().routes.iter();
+        let peers = peers.map(|(subnet, via)| member.route(*subnet, *via));
+        let peers = peers.filter(|route| !is_settled(route));
+        phases.routes.extend(peers.map(Step::SetRoute));
+    }
+    blocked
+}
+
+/// The route that should be where this one is: its prefix and metric are its place.
+pub(super) fn wanted_route(host: &Host, seen: &SeenRoute) -> Option<Route> {
+    let subnet = seen.subnet;
+    if seen.metric == UNREACHABLE_METRIC {
+        let own = |member: &Member| {
+            member
+                .wanted()
+                .is_some_and(|wanted| wanted.own.contains(&subnet))
+        };
+        return host.members().any(own).then(|| unreachable(subnet));
+    }
+    if seen.metric != metric(subnet) {
+        return None;
+    }
+    host.members().find_map(|member| {
+        member.uplink()?;
+        let via = member.entries().routes.get(&subnet)?;
+        Some(member.route(subnet, *via))
+    })
+}
+
+/// Is it that route, to the last field?
+pub(super) fn is_exact(seen: &SeenRoute, wanted: Route, devices: &BTreeMap<u32, Vni>) -> bool {
+    let hop = match (wanted.target, seen.hop) {
+        (
+            Target::Overlay(vni),
+            Hop::Gateway {
+                gateway,
+                device,
+                onlink,
+            },
+        ) => devices.get(&device) == Some(&vni) && gateway == wanted.subnet.address() && onlink,
+        (Target::Direct { gateway, device }, hop) => {
+            hop == Hop::Gateway {
+                gateway,
+                device,
+                onlink: false,
+            }
+        }
+        (Target::Unreachable, Hop::Unreachable) => true,
+        (Target::Unreachable | Target::Overlay(_), _) => false,
+    };
+    hop && seen.protocol == PROTOCOL
+}
+
+fn unreachable(subnet: Subnet) -> Route {
+    Route {
+        subnet,
+        target: Target::Unreachable,
+    }
+}
+
+fn doomed(route: &SeenRoute) -> Doomed {
+    Doomed {
+        subnet: route.subnet,
+        metric: route.metric,
+        protocol: route.protocol,
+        unreachable: route.hop == Hop::Unreachable,
+    }
+}
+
+/// Devices of networks that this host has left.
+fn strays(host: &Host, observed: &Observed, us: &Us, phases: &mut Phases) {
+    let wanted: BTreeSet<u32> = host.members().map(|member| member.vni().into()).collect();
+    let stray = observed
+        .links
+        .iter()
+        .filter(|link| us.devices.contains(&link.index) && !wanted.contains(&link.vxlan.vni));
+    phases.last.extend(stray.map(delete));
+}
+
+struct Compared<K, V> {
+    set: Vec<(K, V)>,
+    drop: Vec<K>,
+}
+
+/// What is wanted, in order of its keys, against what is seen; a seen value that is
+/// none is wrong whatever is wanted.
+fn compare<'a, K, V>(
+    wanted: &mut dyn Iterator<Item = (&'a K, &'a V)>,
+    mut seen: Vec<(K, Option<V>)>,
+) -> Compared<K, V>
+where
+    K: Ord + Copy + 'a,
+    V: PartialEq + Copy + 'a,
+{
+    seen.sort_unstable_by_key(|(key, _)| *key);
+    let mut compared = Compared {
+        set: Vec::new(),
+        drop: Vec::new(),
+    };
+    let mut seen = seen.into_iter().peekable();
+    for (&key, &value) in wanted {
+        while let Some((stale, _)) = seen.next_if(|(seen, _)| *seen < key) {
+            compared.drop.push(stale);
+        }
+        let mut right = false;
+        while let Some((_, seen)) = seen.next_if(|(seen, _)| *seen == key) {
+            right = seen == Some(value);
+        }
+        if !right {
+            compared.set.push((key, value));
+        }
+    }
+    compared.drop.extend(seen.map(|(key, _)| key));
+    compared.drop.dedup();
+    compared
+}
+
+impl Phases {
+    fn in_order(self) -> Vec<Step> {
+        let mut steps = self.first;
+        for mut phase in [
+            self.devices,
+            self.addresses,
+            self.fdb,
+            self.neighbours,
+            self.routes,
+            self.drop_routes,
+            self.drop_neighbours,
+            self.drop_fdb,
+            self.last,
+        ] {
+            steps.append(&mut phase);
+        }
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! What may be done to a kernel: effects as data. A step prints as the command that a
+//! person would type.
+
+use std::{fmt, net::IpAddr};
+
+use super::{
+    device::{self, Change, Device},
+    entry::{self, UNREACHABLE_METRIC},
+    firewall::Firewall,
+};
+use crate::{network::Vni, record::Mac, subnet::Subnet};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Sysctl(Sysctl),
+    /// The whole table, in place of the one that is there.
+    Firewall(Box<Firewall>),
+    NoFirewall,
+    /// Packets of the overlay from this address are let in.
+    Admit(IpAddr),
+    Bar(IpAddr),
+    Create(Box<Device>),
+    Delete {
+        index: u32,
+        name: String,
+    },
+    Change {
+        vni: Vni,
+        change: Change,
+    },
+    SetAddress {
+        vni: Vni,
+        address: IpAddr,
+    },
+    DropAddress {
+        vni: Vni,
+        address: IpAddr,
+    },
+    SetFdb {
+        vni: Vni,
+        mac: Mac,
+        to: IpAddr,
+    },
+    DropFdb {
+        vni: Vni,
+        mac: Mac,
+    },
+    SetNeighbour {
+        vni: Vni,
+        address: IpAddr,
+        mac: Mac,
+    },
+    DropNeighbour {
+        vni: Vni,
+        address: IpAddr,
+    },
+    SetRoute(Route),
+    DropRoute(Doomed),
+}
+
+/// A setting of the kernel, such as `net.ipv4.ip_forward`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sysctl {
+    /// In parts: a device's name may hold a dot.
+    pub path: Vec<String>,
+    pub value: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    pub subnet: Subnet,
+    pub target: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Through a network's device, via the subnet's base address.
+    Overlay(Vni),
+    /// Via a neighbour on the underlay.
+    Direct {
+        gateway: IpAddr,
+        device: u32,
+    },
+    Unreachable,
+}
+
+/// A route that is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doomed {
+    pub subnet: Subnet,
+    pub metric: u32,
+    pub protocol: u8,
+    pub unreachable: bool,
+}
+
+impl Route {
+    pub fn metric(self) -> u32 {
+        match self.target {
+            Target::Overlay(_) | Target::Direct { .. } => entry::metric(self.subnet),
+            Target::Unreachable => UNREACHABLE_METRIC,
+        }
+    }
+}
+
+impl Step {
+    /// What kind of object it concerns, for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sysctl(_) => "sysctl",
+            Self::Firewall(_) | Self::NoFirewall => "firewall",
+            Self::Admit(_) | Self::Bar(_) => "source",
+            Self::Create(_) | Self::Delete { .. } | Self::Change { .. } => "device",
+            Self::SetAddress { .. } | Self::DropAddress { .. } => "address",
+            Self::SetFdb { .. } | Self::DropFdb { .. } => "fdb",
+            Self::SetNeighbour { .. } | Self::DropNeighbour { .. } => "neighbour",
+            Self::SetRoute(_) | Self::DropRoute(_) => "route",
+        }
+    }
+
+    /// Takes something out of the kernel.
+    pub fn removes(&self) -> bool {
+        match self {
+            Self::NoFirewall
+            | Self::Bar(_)
+            | Self::Delete { .. }
+            | Self::DropAddress { .. }
+            | Self::DropFdb { .. }
+            | Self::DropNeighbour { .. }
+            | Self::DropRoute(_) => true,
+            Self::Sysctl(_)
+            | Self::Firewall(_)
+            | Self::Admit(_)
+            | Self::Create(_)
+            | Self::Change { .. }
+            | Self::SetAddress { .. }
+            | Self::SetFdb { .. }
+            | Self::SetNeighbour { .. }
+            | Self::SetRoute(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Sysctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.path.join("/"), self.value)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subnet = self.subnet;
+        let base = subnet.address();
+        match self.target {
+            Target::Overlay(vni) => write!(f, "{subnet} via {base} dev weft{vni} onlink")?,
+            Target::Direct { gateway, device } => {
+                write!(f, "{subnet} via {gateway} dev if{device}")?;
+            }
+            Target::Unreachable => write!(f, "unreachable {subnet}")?,
+        }
+        write!(f, " proto {} metric {}", entry::PROTOCOL, self.metric())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sysctl(sysctl) => write!(f, "sysctl -w {sysctl}"),
+            Self::Firewall(firewall) => write!(f, "nft replace table inet weft: {firewall}"),
+            Self::NoFirewall => f.write_str("nft delete table inet weft"),
+            Self::Admit(address) => write!(f, "nft add element inet weft peers {address}"),
+            Self::Bar(address) => write!(f, "nft delete element inet weft peers {address}"),
+            Self::Create(device) => write!(
+                f,
+                "ip link add {} address {} mtu {} type vxlan id {} local {} dstport {} nolearning \
+                 dev if{}",
+                device.name(),
+                device.mac,
+                device.mtu,
+                device.vni,
+                device.local,
+                device.port,
+                device.lower
+            ),
+            Self::Delete { name, .. } => write!(f, "ip link del {name}"),
+            Self::Change { vni, change } => {
+                write!(f, "ip link set {} {change}", device::name(*vni))
+            }
+            Self::SetAddress { vni, address } => write!(f, "ip addr add {address} dev weft{vni}"),
+            Self::DropAddress { vni, address } => write!(f, "ip addr del {address} dev weft{vni}"),
+            Self::SetFdb { vni, mac, to } => {
+                write!(f, "bridge fdb replace {mac} dev weft{vni} dst {to}")
+            }
+            Self::DropFdb { vni, mac } => write!(f, "bridge fdb del {mac} dev weft{vni}"),
+            Self::SetNeighbour { vni, address, mac } => write!(
+                f,
+                "ip neigh replace {address} lladdr {mac} dev weft{vni} nud permanent"
+            ),
+            Self::DropNeighbour { vni, address } => {
+                write!(f, "ip neigh del {address} dev weft{vni}")
+            }
+            Self::SetRoute(route) => write!(f, "ip route replace {route}"),
+            Self::DropRoute(doomed) => {
+                let unreachable = if doomed.unreachable {
+                    "unreachable "
+                } else {
+                    ""
+                };
+                write!(
+                    f,
+                    "ip route del {unreachable}{} proto {} metric {}",
+                    doomed.subnet, doomed.protocol, doomed.metric
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
