@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod identity;
+pub mod kernel;
 pub mod lock;
 pub mod run;
 pub mod session;
