@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -14,15 +14,19 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::process::{self, keep, missing};
+use crate::{
+    lab::{Namespace, Place},
+    process::{self, keep, missing},
+};
 
 /// How long it may take to answer after a start; a busy machine is slow.
 const START: Duration = Duration::from_secs(30);
 
 pub struct Etcd {
     directory: TempDir,
-    client_port: u16,
-    peer_port: u16,
+    place: Place,
+    client: SocketAddrV4,
+    peer: SocketAddrV4,
     token: String,
     tls: Option<ServerTls>,
     child: Option<Child>,
@@ -47,6 +51,16 @@ impl Etcd {
         Self::start_with(Some(tls))
     }
 
+    /// In a namespace, at its address there.
+    pub fn start_in(namespace: &Namespace, address: Ipv4Addr) -> Result<Self> {
+        let mut etcd = Self::prepare(None)?;
+        etcd.place = Place::In(namespace.clone());
+        etcd.client = SocketAddrV4::new(address, 2379);
+        etcd.peer = SocketAddrV4::new(address, 2380);
+        etcd.run()?;
+        Ok(etcd)
+    }
+
     /// Only the place for it; [`Etcd::restart`] starts it.
     pub fn stopped() -> Result<Self> {
         Self::prepare(None)
@@ -54,7 +68,7 @@ impl Etcd {
 
     pub fn endpoint(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://127.0.0.1:{}", self.client_port)
+        format!("{scheme}://{}", self.client)
     }
 
     /// SIGKILL.
@@ -124,7 +138,7 @@ impl Etcd {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let mut command = Command::new("etcdctl");
+        let mut command = self.place.command("etcdctl");
         command.env("ETCDCTL_API", "3");
         command.arg(format!("--endpoints={}", self.endpoint()));
         if let Some(tls) = &self.tls {
@@ -157,8 +171,9 @@ impl Etcd {
         let client = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         Ok(Self {
-            client_port: client.local_addr()?.port(),
-            peer_port: peer.local_addr()?.port(),
+            place: Place::Here,
+            client: SocketAddrV4::new(Ipv4Addr::LOCALHOST, client.local_addr()?.port()),
+            peer: SocketAddrV4::new(Ipv4Addr::LOCALHOST, peer.local_addr()?.port()),
             token: directory.path().display().to_string(),
             directory,
             tls,
@@ -197,9 +212,9 @@ impl Etcd {
 
     fn command(&self) -> Result<Command> {
         let client = self.endpoint();
-        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let peer = format!("http://{}", self.peer);
         let log = File::options().create(true).append(true).open(self.log())?;
-        let mut command = process::mortal("etcd");
+        let mut command = self.place.mortal("etcd");
         command.args(["--name", "etcd"]);
         command.arg("--data-dir").arg(self.data());
         command.args(["--listen-client-urls", &client]);

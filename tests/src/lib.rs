@@ -4,9 +4,11 @@
 pub mod agent;
 pub mod client;
 pub mod controller;
+pub mod daemon;
 pub mod dice;
 pub mod etcd;
 pub mod history;
+pub mod lab;
 pub mod ops;
 pub mod port;
 pub mod process;

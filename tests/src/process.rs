@@ -2,13 +2,27 @@
 
 use std::{
     ffi::OsStr,
+    io::Write,
+    os::unix::process::ExitStatusExt,
     path::PathBuf,
-    process::{Child, Command},
+    process::{Child, Command, Output, Stdio},
     sync::{LazyLock, mpsc},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+
+/// For a program that should come to its end; the slowest waits for others meanwhile.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a program said, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
 
 type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
 
@@ -40,6 +54,31 @@ pub fn keep(command: Command) -> Result<Child> {
     child.map_err(|error| missing("setpriv", error))
 }
 
+/// Runs a program to its end.
+pub fn said(command: Command) -> Result<Said> {
+    said_to(command, "")
+}
+
+/// The same for one that reads.
+pub fn said_to(mut command: Command, input: &str) -> Result<Said> {
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let what = format!("run {command:?}");
+    let program = command.get_program().to_string_lossy().into_owned();
+    let child = command.spawn().map_err(|error| missing(&program, error))?;
+    let id = child.id().to_string();
+    let input = input.to_owned();
+    let (done, output) = mpsc::channel();
+    thread::spawn(move || drop(done.send(finish(child, &input))));
+    match output.recv_timeout(LIMIT) {
+        Ok(output) => Ok(Said::of(&output.with_context(|| what)?)),
+        Err(_) => {
+            drop(Command::new("kill").args(["-KILL", &id]).status());
+            bail!("{what}: it did not end within {LIMIT:?}");
+        }
+    }
+}
+
 /// Sends a signal such as `-STOP` to the very process that was started.
 pub fn signal(child: &Child, signal: &str) -> Result<()> {
     let status = Command::new("kill")
@@ -57,6 +96,29 @@ pub fn missing(program: &str, error: std::io::Error) -> anyhow::Error {
         return anyhow!("{program} is not installed: run `make setup`");
     }
     anyhow!(error).context(format!("run {program}"))
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            // As a shell counts a death by signal.
+            code: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+fn finish(mut child: Child, input: &str) -> std::io::Result<Output> {
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that reads nothing is none the worse for it.
+        drop(stdin.write_all(input.as_bytes()));
+    }
+    child.wait_with_output()
 }
 
 /// One of Weft's own programs: it was built beside this one.

@@ -107,12 +107,12 @@ impl Ground {
     }
 
     fn logs(&self) -> String {
-        let logs: Vec<String> = self.controllers.iter().map(Controller::log).collect();
+        let logs: Vec<String> = self.controllers.iter().map(|one| one.log()).collect();
         logs.join("\n---\n")
     }
 
     fn hush(&mut self) {
-        self.controllers.iter_mut().for_each(Controller::hush);
+        self.controllers.iter_mut().for_each(|one| one.hush());
     }
 }
 

@@ -1,0 +1,41 @@
+//! What befalls the network between the machines of a lab.
+
+use anyhow::Result;
+
+use super::Lab;
+
+impl Lab {
+    /// Pulls the cable of a host. Its device has no carrier; unlike one that is set
+    /// down by `ip` it keeps its IPv6 addresses.
+    pub fn uplink_down(&self, host: u32) -> Result<()> {
+        self.switch.unplug(self.host(host).number)
+    }
+
+    pub fn uplink_up(&self, host: u32) -> Result<()> {
+        self.switch.plug(self.host(host).number)
+    }
+
+    /// Neither of two hosts hears of the other, while both have all others.
+    pub fn cut(&self, one: u32, other: u32) -> Result<()> {
+        self.switch.cut(one, other)
+    }
+
+    /// Nothing of the one host arrives at the other.
+    pub fn cut_one_way(&self, from: u32, to: u32) -> Result<()> {
+        self.switch.cut_one_way(from, to)
+    }
+
+    /// The host has all other hosts, and no controller.
+    pub fn cut_from_controllers(&self, host: u32) -> Result<()> {
+        let controllers = (0..).take(self.controllers.len());
+        for index in controllers {
+            self.switch.cut(host, self.plan.controller(index))?;
+        }
+        Ok(())
+    }
+
+    /// Undoes every cut.
+    pub fn heal(&self) -> Result<()> {
+        self.switch.heal()
+    }
+}
