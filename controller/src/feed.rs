@@ -102,7 +102,8 @@ impl Feed {
             let record = renewed.then(|| network_changed(&network, registry));
             let mut messages: Vec<Encoded> = record.clone().into_iter().collect();
             if !peers.is_empty() {
-                messages.extend(encode::changes(&network, revision, &peers));
+                let words = encode::changes(&network, revision, &peers);
+                messages.extend(words.into_iter().map(Encoded::from));
             }
             let entry = Entry {
                 at: Instant::now(),
@@ -172,7 +173,8 @@ impl Feed {
             }
         }
         let place = log.newest();
-        messages.extend(encode::changes(network, place, &merged));
+        let words = encode::changes(network, place, &merged);
+        messages.extend(words.into_iter().map(Encoded::from));
         Ok(Next { messages, place })
     }
 

@@ -1,6 +1,6 @@
 //! The thinking half of Weft, pure: no IO, no clock, no async, no randomness.
 //!
-//! - The words: [`name`], [`id`], [`subnet`], [`network`], [`time`].
+//! - The words: [`name`], [`id`], [`subnet`], [`network`], [`time`], [`hash`].
 //! - What the store holds: [`key`], [`record`]; how it is changed: [`txn`].
 //! - What a controller knows: [`registry`], built from the store's changes alone.
 //! - What a controller may do: [`decide`], one function a transaction. A decision
@@ -15,6 +15,7 @@ pub mod datapath;
 pub mod decide;
 pub mod feed;
 pub mod flight;
+pub mod hash;
 pub mod id;
 pub mod key;
 pub mod name;

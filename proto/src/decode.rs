@@ -11,8 +11,8 @@ use overlay::{
     feed::{Peer, PeerChanges},
     id::{Life, NodeId, SessionId},
     name::{NetworkName, NodeName},
-    network::{Encap, NetworkSpec, Vni},
-    record::Mac,
+    network::{Encap, Network, NetworkSpec, NetworkState, Vni},
+    record::{Mac, V1},
     subnet::{Family, Subnet},
     txn::Revision,
 };
@@ -89,8 +89,7 @@ pub fn ttl(seconds: u64) -> Result<Duration, BadField> {
 pub fn create_network(ask: &v1::CreateNetworkRequest) -> Result<NetworkSpec, BadField> {
     let mut spec = NetworkSpec::new(parse("name", &ask.name)?, subnets("pools", &ask.pools)?);
     if ask.vni != 0 {
-        let vni = Vni::try_from(ask.vni).map_err(|error| BadField::new("vni", error.problem))?;
-        spec.vni = Some(vni);
+        spec.vni = Some(vni(ask.vni)?);
     }
     if ask.port != 0 {
         spec.port = Some(small("port", ask.port)?);
@@ -101,19 +100,11 @@ pub fn create_network(ask: &v1::CreateNetworkRequest) -> Result<NetworkSpec, Bad
     if ask.subnet_len6 != 0 {
         spec.len6 = Some(small("subnet_len6", ask.subnet_len6)?);
     }
-    spec.underlay = match ask.underlay.as_str() {
-        "" | "v4" => Family::V4,
-        "v6" => Family::V6,
-        other => {
-            return Err(BadField::new(
-                "underlay",
-                format!("{other:?} is neither v4 nor v6"),
-            ));
-        }
-    };
+    if !ask.underlay.is_empty() {
+        spec.underlay = family("underlay", &ask.underlay)?;
+    }
     if !ask.encap.is_empty() {
-        spec.encap =
-            Encap::from_str(&ask.encap).map_err(|error| BadField::new("encap", error.problem))?;
+        spec.encap = encap(&ask.encap)?;
     }
     spec.masquerade = ask.masquerade.unwrap_or(true);
     if let Some(seconds) = ask.lapse_seconds {
@@ -126,6 +117,30 @@ pub fn create_network(ask: &v1::CreateNetworkRequest) -> Result<NetworkSpec, Bad
         }
     }
     Ok(spec)
+}
+
+/// A network as a controller tells it.
+pub fn network(told: &v1::Network) -> Result<Network, BadField> {
+    let pools = subnets("pools", &told.pools)?;
+    let pool = |family| pools.iter().copied().find(|pool| pool.family() == family);
+    Ok(Network {
+        v: V1,
+        name: parse("name", &told.name)?,
+        vni: vni(told.vni)?,
+        port: small("port", told.port)?,
+        pool4: pool(Family::V4),
+        pool6: pool(Family::V6),
+        len4: small("subnet_len4", told.subnet_len4)?,
+        len6: small("subnet_len6", told.subnet_len6)?,
+        lapse_s: told.lapse_seconds,
+        underlay: family("underlay", &told.underlay)?,
+        encap: encap(&told.encap)?,
+        masquerade: told.masquerade,
+        state: match told.state.as_str() {
+            "deleting" => NetworkState::Deleting,
+            _ => NetworkState::Active,
+        },
+    })
 }
 
 /// The ids are for what this request may begin; whoever calls brings the randomness.
@@ -249,6 +264,25 @@ pub fn peer(peer: &v1::Peer) -> Result<(NodeName, Peer), BadField> {
         return Err(BadField::new("subnets", "more than one of a family"));
     }
     Ok((parse("node", &peer.node)?, decoded))
+}
+
+fn family(field: &'static str, text: &str) -> Result<Family, BadField> {
+    match text {
+        "v4" => Ok(Family::V4),
+        "v6" => Ok(Family::V6),
+        other => Err(BadField::new(
+            field,
+            format!("{other:?} is neither v4 nor v6"),
+        )),
+    }
+}
+
+fn encap(text: &str) -> Result<Encap, BadField> {
+    Encap::from_str(text).map_err(|error| BadField::new("encap", error.problem))
+}
+
+fn vni(number: u32) -> Result<Vni, BadField> {
+    Vni::try_from(number).map_err(|error| BadField::new("vni", error.problem))
 }
 
 fn small<T: TryFrom<u32>>(field: &'static str, value: u32) -> Result<T, BadField> {

@@ -11,7 +11,7 @@ use overlay::{
     txn::Revision,
 };
 
-use crate::{encoded::Encoded, v1, v1::controller_message::Message};
+use crate::{v1, v1::controller_message::Message};
 
 /// Peers in one message: well under a megabyte.
 const PEERS_PER_MESSAGE: usize = 2_000;
@@ -104,37 +104,37 @@ pub fn peer((node, peer): (&NodeName, &Peer)) -> v1::Peer {
 }
 
 /// All peers of a network, in as many messages as it takes.
-pub fn snapshot(network: &NetworkName, revision: Revision, peers: &Peers) -> Vec<Encoded> {
+pub fn snapshot(network: &NetworkName, revision: Revision, peers: &Peers) -> Vec<Message> {
     let all: Vec<v1::Peer> = peers.iter().map(peer).collect();
     let parts = all.len().div_ceil(PEERS_PER_MESSAGE).max(1);
     let mut rest = all.into_iter();
     (1..=parts)
         .map(|part| {
-            Encoded::from(Message::Snapshot(v1::Snapshot {
+            Message::Snapshot(v1::Snapshot {
                 network: network.to_string(),
                 revision,
                 peers: rest.by_ref().take(PEERS_PER_MESSAGE).collect(),
                 last: part == parts,
-            }))
+            })
         })
         .collect()
 }
 
 /// The changes of one revision, in as many messages as it takes.
-pub fn changes(network: &NetworkName, revision: Revision, changes: &PeerChanges) -> Vec<Encoded> {
+pub fn changes(network: &NetworkName, revision: Revision, changes: &PeerChanges) -> Vec<Message> {
     let parts = changes.set.len().max(changes.gone.len());
     let parts = parts.div_ceil(PEERS_PER_MESSAGE).max(1);
     let mut set = changes.set.iter().map(peer);
     let mut gone = changes.gone.iter().map(NodeName::to_string);
     (1..=parts)
         .map(|part| {
-            Encoded::from(Message::Changes(v1::Changes {
+            Message::Changes(v1::Changes {
                 network: network.to_string(),
                 revision,
                 set: set.by_ref().take(PEERS_PER_MESSAGE).collect(),
                 gone: gone.by_ref().take(PEERS_PER_MESSAGE).collect(),
                 partial: part < parts,
-            }))
+            })
         })
         .collect()
 }

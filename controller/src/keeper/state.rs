@@ -157,7 +157,10 @@ impl State {
             .unwrap_or_default();
         let snapshot = Snapshot {
             revision,
-            parts: encode::snapshot(network, revision, &peers),
+            parts: encode::snapshot(network, revision, &peers)
+                .into_iter()
+                .map(Encoded::from)
+                .collect(),
         };
         self.snapshots.insert(network.clone(), snapshot.clone());
         snapshot
