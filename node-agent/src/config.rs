@@ -1,45 +1,176 @@
 //! The agent's options.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
-use clap::Parser;
+use clap::{Parser, Subcommand, ValueEnum};
+use options::BadUsage;
 use overlay::name::{NetworkName, NodeName};
 
-/// Holds this host's session and lease with a Weft controller.
+/// Joins this host to Weft's networks: holds its lease with a controller, and keeps
+/// VXLAN devices, FDB, neighbours and routes as they should be.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "weft-agent", version, after_help = EXAMPLES)]
 pub struct Options {
     /// Where controllers listen; any of them will do
     #[arg(
         long,
+        global = true,
         value_name = "URL[,URL]",
         value_delimiter = ',',
         default_value = "http://127.0.0.1:7440"
     )]
     pub controller: Vec<String>,
     /// The name of this node [default: the host's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub node: Option<NodeName>,
-    /// This host's address on the underlay
-    #[arg(long, value_name = "IP")]
+    /// The device that leads to the other hosts [default: that of the route to the controller]
+    #[arg(long, global = true, value_name = "IF")]
+    pub iface: Option<String>,
+    /// This host's address on the underlay [default: the first of --iface]
+    #[arg(long, global = true, value_name = "IP")]
     pub node_ip: Option<IpAddr>,
-    /// Where the identity is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/weft/agent")]
+    /// Where identity and last good state are kept
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/var/lib/weft/agent"
+    )]
     pub state_dir: PathBuf,
+    /// Where `weft-agent status` and container engines find this agent
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/run/weft/agent.sock"
+    )]
+    pub socket: PathBuf,
+    /// Address for /metrics, /healthz, /readyz and /status (HTTP)
+    #[arg(long, default_value = "127.0.0.1:7442", value_parser = options::parse_address, value_name = "ADDR")]
+    pub ops_listen: SocketAddr,
     /// The networks to join
     #[arg(
         long,
+        global = true,
         value_name = "NAME",
         value_delimiter = ',',
         default_value = "default"
     )]
     pub networks: Vec<NetworkName>,
+    /// Leave checksums of overlay packets to the hardware; off where TCP stalls and ping works
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub checksum_offload: ChecksumOffload,
+    /// How long a sudden loss of most peers is held back
+    #[arg(long, default_value = "5m", value_parser = options::parse_duration, value_name = "TIME")]
+    pub hold_losses: Duration,
+    /// How often the whole kernel state is compared, besides whenever it tells of a change
+    #[arg(long, default_value = "10s", value_parser = options::parse_duration, value_name = "TIME")]
+    pub look_every: Duration,
+    /// Print what would be changed in the kernel, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Speak plain text to controllers beyond this machine, and serve it there
+    #[arg(long, global = true)]
+    pub insecure: bool,
     #[command(flatten)]
     pub common: options::Common,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Show what the running agent does: networks, peers, what fails and why
+    #[command(after_help = "Example:\n  weft-agent status -o json")]
+    Status {
+        /// How to print it
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: OutputFormat,
+    },
+    /// Have the running agent join another network, until it is restarted
+    #[command(after_help = "Example:\n  weft-agent join backend")]
+    Join { network: NetworkName },
+    /// Have the running agent leave a network and release its lease
+    #[command(after_help = "Example:\n  weft-agent leave backend")]
+    Leave { network: NetworkName },
+    /// Take every trace of Weft out of this host's kernel, when no agent runs
+    #[command(after_help = "\
+Example:
+  weft-agent cleanup
+
+The identity stays in --state-dir, so that the host can come back as the same node.")]
+    Cleanup {
+        /// Forget the identity as well: the host becomes a new machine
+        #[arg(long)]
+        forget: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChecksumOffload {
+    /// Off where the driver or kernel is known to make wrong ones.
+    Auto,
+    On,
+    Off,
 }
 
 const EXAMPLES: &str = "\
 Example:
-  weft-agent --controller http://10.0.0.2:7440,http://10.0.0.3:7440 --node-ip 10.0.0.7
+  weft-agent --controller http://10.0.0.2:7440,http://10.0.0.3:7440 --iface eth0 --insecure
+  weft-agent status
+  weft-agent --dry-run";
 
-This version holds the lease and follows the peers; it does not program the kernel yet.";
+impl Options {
+    /// Plain text may be heard and forged by everybody on the way.
+    pub fn check_plain_text(&self) -> anyhow::Result<()> {
+        for url in &self.controller {
+            let far = !is_local(url);
+            if far && !self.insecure {
+                let problem = format!(
+                    "--controller {url} would be spoken to in plain text; say --insecure if the network is trusted"
+                );
+                return Err(BadUsage(problem).into());
+            }
+            if far {
+                tracing::warn!(%url, "speaking plain text, as --insecure says");
+            }
+        }
+        let ops = self.ops_listen;
+        if !ops.ip().is_loopback() && !self.insecure {
+            let problem = format!(
+                "--ops-listen {ops} would serve plain text beyond this machine; say --insecure if the network is trusted, or listen on 127.0.0.1"
+            );
+            return Err(BadUsage(problem).into());
+        }
+        Ok(())
+    }
+}
+
+/// Does this URL lead to the machine itself?
+fn is_local(url: &str) -> bool {
+    let host = host(url);
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// The host of a URL such as `http://[::1]:7440`.
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    if let Some((inside, _)) = authority.strip_prefix('[').and_then(|a| a.split_once(']')) {
+        return inside;
+    }
+    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+}
+
+#[cfg(test)]
+mod tests;

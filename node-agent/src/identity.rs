@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+/// Where it is, in its directory.
+pub const FILE: &str = "identity.json";
 /// Former sessions worth naming: the last that was confirmed and those tried since.
 const MOST_PREVIOUS: usize = 8;
 
@@ -53,29 +55,36 @@ pub struct Identity {
 impl Identity {
     /// Reads the identity in this directory, or makes one.
     pub fn open(directory: &Path) -> Result<Self, IdentityError> {
-        let path = directory.join("identity.json");
+        if let Some(identity) = Self::peek(directory)? {
+            return Ok(identity);
+        }
+        let io = |source| IdentityError::Io {
+            what: "make the directory",
+            path: directory.to_owned(),
+            source,
+        };
+        fs::create_dir_all(directory).map_err(io)?;
+        let kept = Kept {
+            v: V1,
+            id: NodeId(Uuid::new_v4()),
+            mac: new_mac(),
+            previous: Vec::new(),
+        };
+        let path = directory.join(FILE);
+        let identity = Self { path, kept };
+        identity.write()?;
+        Ok(identity)
+    }
+
+    /// Reads the identity in this directory, if there is one.
+    pub fn peek(directory: &Path) -> Result<Option<Self>, IdentityError> {
+        let path = directory.join(FILE);
         match fs::read(&path) {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(kept) => Ok(Self { path, kept }),
+                Ok(kept) => Ok(Some(Self { path, kept })),
                 Err(source) => Err(IdentityError::Damaged { path, source }),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let io = |source| IdentityError::Io {
-                    what: "make the directory",
-                    path: directory.to_owned(),
-                    source,
-                };
-                fs::create_dir_all(directory).map_err(io)?;
-                let kept = Kept {
-                    v: V1,
-                    id: NodeId(Uuid::new_v4()),
-                    mac: new_mac(),
-                    previous: Vec::new(),
-                };
-                let identity = Self { path, kept };
-                identity.write()?;
-                Ok(identity)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(IdentityError::Io {
                 what: "read",
                 path,

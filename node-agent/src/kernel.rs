@@ -1,14 +1,63 @@
-//! The kernel of this host: looked at as an [`Observed`], changed by [`Step`]s.
+//! The kernel of this host: looked at as an
+//! [`Observed`](overlay::datapath::observed::Observed), changed by [`Step`]s.
 //!
 //! Everything here blocks, for as long as the kernel takes and no longer: a batch of
-//! a few hundred entries is one call of about a millisecond.
+//! a few hundred entries is one call of about a millisecond. Only [`events`] waits.
+//!
+//! - [`netlink`]: a socket; [`decode`] reads what it hears, [`message`] says what it asks.
+//! - [`look`]: everything that could be ours; [`apply`]: steps, done.
+//! - [`uplink`]: where packets leave the host; [`offload`]: who makes their checksums.
+//! - [`nft`]: the firewall; [`sysctl`]: settings.
+//! - [`events`]: what others change meanwhile.
 
-use overlay::datapath::step::Step;
+use std::{collections::BTreeMap, io};
+
+use netlink_sys::protocols::NETLINK_ROUTE;
+use overlay::{datapath::step::Step, network::Vni};
+use thiserror::Error;
+
+use self::{
+    netlink::{NetlinkError, Socket},
+    nft::NftError,
+    offload::Ethtool,
+};
+
+pub mod apply;
+pub mod decode;
+pub mod events;
+pub mod look;
+pub mod message;
+pub mod netlink;
+pub mod nft;
+pub mod offload;
+pub mod sysctl;
+pub mod uplink;
+
+#[derive(Debug, Error)]
+pub enum KernelError {
+    #[error("cannot talk with the kernel about devices and routes")]
+    Netlink(#[source] NetlinkError),
+    #[error("cannot talk with the kernel about the features of devices")]
+    Ethtool(#[source] NetlinkError),
+    #[error("cannot talk with the kernel about the firewall")]
+    Firewall(#[source] NftError),
+}
+
+#[derive(Debug)]
+pub struct Kernel {
+    socket: Socket,
+    /// None: this kernel cannot tell.
+    ethtool: Option<Ethtool>,
+    firewall: nft::Table,
+    devices: BTreeMap<u32, Vni>,
+}
 
 /// What became of the steps of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub failures: Vec<Failure>,
+    /// The kernel's answers were lost: more may have failed, and only a look tells.
+    pub uncertain: bool,
 }
 
 /// A step that the kernel refused. The others were done all the same.
@@ -18,3 +67,27 @@ pub struct Failure {
     /// The kernel's own words where it has some, such as `Nexthop has invalid gateway`.
     pub reason: String,
 }
+
+impl Kernel {
+    pub fn open() -> Result<Self, KernelError> {
+        Ok(Self {
+            socket: Socket::open(NETLINK_ROUTE).map_err(KernelError::Netlink)?,
+            ethtool: Ethtool::open().map_err(KernelError::Ethtool)?,
+            firewall: nft::Table::open().map_err(KernelError::Firewall)?,
+            devices: BTreeMap::new(),
+        })
+    }
+
+    /// Tells when somebody else changes the firewall.
+    pub fn watch_firewall(&self) -> io::Result<nft::Watch> {
+        nft::Watch::open(&self.firewall)
+    }
+
+    /// Our devices by index, as of the last look and what was done since.
+    pub fn devices(&self) -> &BTreeMap<u32, Vni> {
+        &self.devices
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,23 @@
 //! weft-agent: one host's side of the overlay.
 //!
-//! Today it holds the host's session and lease, and follows its peers ([`session`])
-//! under an identity kept on disk ([`identity`]), alone in its directory ([`lock`]). It does not program the kernel yet.
+//! The road of a change: [`session`] hears it from a controller, [`reconcile`] takes it
+//! in (the thinking is `overlay::datapath`'s), [`kernel`] does it. [`kept`] has the last
+//! good state on disk; [`identity`] says who this host is, and [`lock`] that only one
+//! agent is it. [`local`] are the doors for operators and this host's tools.
 
+pub mod cleanup;
+mod clock;
 pub mod config;
+pub mod dry_run;
 pub mod identity;
+pub mod kept;
 pub mod kernel;
+pub mod local;
 pub mod lock;
+pub mod metrics;
+pub mod notify;
+pub mod reconcile;
 pub mod run;
 pub mod session;
+pub mod show;
+pub mod status;

@@ -1,9 +1,14 @@
 //! One agent for one state directory: two would take each other for a copy of the
-//! same machine, and end each other's sessions for ever.
+//! same machine, and end each other's sessions for ever. And one for one kernel: two
+//! would undo each other's work.
 
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     path::{Path, PathBuf},
 };
 
@@ -13,6 +18,8 @@ use thiserror::Error;
 pub enum LockError {
     #[error("another weft-agent uses {}; give each its own with --state-dir", directory.display())]
     Taken { directory: PathBuf },
+    #[error("another weft-agent runs on this host (or in this network namespace)")]
+    KernelTaken,
     #[error("cannot {what} {}", path.display())]
     Io {
         what: &'static str,
@@ -45,6 +52,21 @@ impl StateLock {
             }),
             Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
         }
+    }
+}
+
+/// Unix sockets without a file belong to a network namespace, as the data path does,
+/// and their names go with the process.
+#[derive(Debug)]
+pub struct KernelLock {
+    _socket: UnixDatagram,
+}
+
+impl KernelLock {
+    pub fn take() -> Result<Self, LockError> {
+        let name = SocketAddr::from_abstract_name("weft-agent").map_err(|_| LockError::KernelTaken)?;
+        let socket = UnixDatagram::bind_addr(&name).map_err(|_| LockError::KernelTaken)?;
+        Ok(Self { _socket: socket })
     }
 }
 

@@ -1,94 +1,117 @@
-//! Puts the agent together: identity, session, and what is told.
+//! Puts the agent together: identity, last good state, kernel, session, doors.
 
-use std::{collections::BTreeMap, fs};
+use std::{fs, net::IpAddr, time::Duration};
 
 use anyhow::Context;
-use overlay::{
-    feed::Peers,
-    name::{NetworkName, NodeName},
-};
+use overlay::{datapath::host::Host, name::NodeName};
 use proto::v1;
-use tokio::sync::mpsc;
+use tokio::{
+    net::{TcpListener, lookup_host},
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
-    config::Options,
+    cleanup,
+    config::{Options, Verb, host},
+    dry_run,
     identity::Identity,
-    lock::StateLock,
-    session::{Member, Told, keep},
+    kept::Kept,
+    kernel::{Kernel, uplink::UplinkAsk},
+    local::{self, Doors},
+    lock::{KernelLock, StateLock},
+    metrics::Metrics,
+    notify::Notify,
+    reconcile::{Reconciler, Settings},
+    session::{Joins, Member, keep},
+    show,
 };
 
 /// What was told and is yet to be taken in.
 const BACKLOG: usize = 64;
+/// A controller's name that is not resolved by then does not help to find the uplink.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
 
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    match &options.verb {
+        None if options.dry_run => dry_run::run(&options).await,
+        None => serve(options, stop).await,
+        Some(Verb::Status { output }) => show::status(&options.socket, *output).await,
+        Some(Verb::Join { network }) => show::join(&options.socket, network).await,
+        Some(Verb::Leave { network }) => show::leave(&options.socket, network).await,
+        Some(Verb::Cleanup { forget }) => {
+            cleanup::run(&options.state_dir, &options.socket, *forget)
+        },
+    }
+}
+
+async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    options.check_plain_text()?;
     let node = node_name(&options)?;
-    let _alone = StateLock::take(&options.state_dir)?;
+    let _alone = (StateLock::take(&options.state_dir)?, KernelLock::take()?);
     let mut identity = Identity::open(&options.state_dir)?;
     info!(%node, id = %identity.id(), networks = options.networks.len(), "starting");
-    let join = |network: &NetworkName| v1::Join {
-        network: network.to_string(),
-        underlay: options.node_ip.map(|ip| ip.to_string()).unwrap_or_default(),
-        mac: identity.mac().to_string(),
-        revision: 0,
+
+    let metrics = Metrics::default();
+    let (ask, requests) = mpsc::channel(BACKLOG);
+    let doors = Doors {
+        requests: ask,
+        metrics: metrics.clone(),
     };
+    let socket = local::listen(&options.socket)?;
+    let ops = TcpListener::bind(options.ops_listen)
+        .await
+        .with_context(|| format!("cannot listen on --ops-listen {}", options.ops_listen))?;
+
+    let (joins, mut joined) = watch::channel(Joins::new());
+    let (report, reported) = watch::channel(v1::Report::default());
+    let (kept, words) = Kept::open(&options.state_dir)?;
+    let settings = Settings {
+        node: node.clone(),
+        id: identity.id(),
+        uplink: uplink_ask(&options).await,
+        offload: options.checksum_offload,
+        hold_losses: options.hold_losses,
+        look_every: options.look_every,
+    };
+    let host = Host::new(identity.mac());
+    let mut reconciler = Reconciler::new(
+        settings,
+        Kernel::open()?,
+        host,
+        kept,
+        joins,
+        report,
+        metrics,
+        Notify::from_environment(),
+    );
+    for network in &options.networks {
+        reconciler.join(network.clone());
+    }
+    let held = reconciler.restore(words);
+    joined.mark_changed();
     let member = Member {
-        joins: options.networks.iter().map(join).collect(),
         node,
         version: env!("CARGO_PKG_VERSION").into(),
+        joins: joined,
+        report: reported,
     };
-    let (told, mut heard) = mpsc::channel(BACKLOG);
-    let follow = async {
-        let mut peers: BTreeMap<NetworkName, Peers> = BTreeMap::new();
-        while let Some(word) = heard.recv().await {
-            take_in(word, &member.node, &mut peers);
-        }
-    };
+    let (told, heard) = mpsc::channel(BACKLOG);
+    let urls = options.controller;
+    // A task of its own: a round in the kernel does not keep the session waiting.
+    let session = tokio::spawn(async move { keep(&urls, member, &mut identity, held, &told).await });
     // Whatever ends first ends the agent; what was not taken in yet is told again.
     tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        error = keep(&options.controller, &member, &mut identity, &told) => Err(error.into()),
-        () = follow => Ok(()),
+        done = reconciler.run(heard, requests, stop) => done,
+        error = session => Err(error.context("the session's task died")?.into()),
+        served = axum::serve(socket, doors.clone().socket()).into_future() => Ok(served?),
+        served = axum::serve(ops, doors.ops()).into_future() => Ok(served?),
     }
 }
 
-/// The feed tells of every node, this one among them: a peer is another.
-fn take_in(word: Told, own: &NodeName, all: &mut BTreeMap<NetworkName, Peers>) {
-    match word {
-        Told::Joined { lease, .. } => {
-            info!(network = %lease.network, subnets = lease.subnets.join(","), "leased");
-        }
-        Told::Snapshot {
-            network,
-            revision,
-            mut peers,
-        } => {
-            peers.remove(own);
-            info!(%network, revision, peers = peers.len(), "in sync");
-            all.insert(network, peers);
-        }
-        Told::Changes {
-            network,
-            revision,
-            changes,
-        } => {
-            let peers = all.entry(network.clone()).or_default();
-            changes.apply(peers);
-            peers.remove(own);
-            info!(%network, revision, set = changes.set.len(), gone = changes.gone.len(), peers = peers.len(), "peers changed");
-        }
-        Told::NetworkChanged { name, network } => match network {
-            Some(network) => {
-                info!(network = %name, pools = network.pools.join(","), "the network changed");
-            }
-            None => warn!(network = %name, "the network was deleted"),
-        },
-        Told::Refused { network, reason } => warn!(network, reason, "the controller refused"),
-    }
-}
-
-fn node_name(options: &Options) -> anyhow::Result<NodeName> {
+pub fn node_name(options: &Options) -> anyhow::Result<NodeName> {
     if let Some(node) = &options.node {
         return Ok(node.clone());
     }
@@ -97,4 +120,25 @@ fn node_name(options: &Options) -> anyhow::Result<NodeName> {
     name.trim()
         .parse()
         .context("the host's name cannot be a node's; give --node")
+}
+
+/// How to find the uplink: as told, or on the way to the controllers.
+pub async fn uplink_ask(options: &Options) -> UplinkAsk {
+    let mut towards: Vec<IpAddr> = Vec::new();
+    for url in &options.controller {
+        match host(url).parse() {
+            Ok(address) => towards.push(address),
+            Err(_) => {
+                let found = timeout(RESOLVE_WITHIN, lookup_host((host(url), 0))).await;
+                if let Ok(Ok(found)) = found {
+                    towards.extend(found.map(|address| address.ip()));
+                }
+            }
+        }
+    }
+    UplinkAsk {
+        iface: options.iface.clone(),
+        node_ip: options.node_ip,
+        towards,
+    }
 }

@@ -6,22 +6,38 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use overlay::{
+    decide::lease::Vtep,
     feed::{PeerChanges, Peers},
+    hash::fnv1a,
     name::{NetworkName, NodeName},
+    network::Network,
+    subnet::Subnet,
     txn::Revision,
 };
 use proto::{
-    decode::{self, BadField},
+    decode::BadField,
     v1::{self, agent_message, agent_service_client::AgentServiceClient, controller_message},
 };
 use thiserror::Error;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, sleep_until},
+};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming, transport::Endpoint};
+use tonic::{
+    Code, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::identity::{Identity, IdentityError};
+
+pub use talk::{Talk, replay};
+use voice::{Voice, join};
+
+mod talk;
+mod voice;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// A controller that answers no ping is gone: another is tried.
@@ -31,21 +47,37 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Words on their way to the controller.
 const BACKLOG: usize = 16;
+/// A hello names so many networks at the most; the others are joined after it.
+const MOST_AT_ONCE: usize = 8;
+
+/// What is joined, and by which VTEP; one without an address is joined to learn what
+/// underlay the network has.
+pub type Joins = BTreeMap<NetworkName, Vtep>;
 
 /// What an agent brings to a session.
 #[derive(Debug, Clone)]
 pub struct Member {
     pub node: NodeName,
-    pub joins: Vec<v1::Join>,
     pub version: String,
+    pub joins: watch::Receiver<Joins>,
+    /// The agent's word about its kernel.
+    pub report: watch::Receiver<v1::Report>,
 }
 
 /// What a controller told, parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
+    /// A session is open; from now on its words come.
+    Open {
+        url: String,
+        cluster: String,
+    },
+    Closed {
+        reason: String,
+    },
     Joined {
-        network: Option<v1::Network>,
-        lease: v1::Lease,
+        network: Network,
+        subnets: Vec<Subnet>,
     },
     /// All peers: what is not here is not there.
     Snapshot {
@@ -60,7 +92,7 @@ pub enum Told {
     },
     NetworkChanged {
         name: NetworkName,
-        network: Option<v1::Network>,
+        network: Option<Network>,
     },
     Refused {
         network: String,
@@ -89,26 +121,26 @@ pub enum SessionError {
 }
 
 /// What is held of each network, to resume from.
-#[derive(Debug, Default)]
-struct Held {
-    cluster: String,
-    revisions: BTreeMap<NetworkName, Revision>,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    pub cluster: String,
+    pub revisions: BTreeMap<NetworkName, Revision>,
 }
 
 /// Keeps a session open with one of these controllers until nobody listens, or until
 /// one of them refuses this node for good.
 pub async fn keep(
     urls: &[String],
-    member: &Member,
+    mut member: Member,
     identity: &mut Identity,
+    mut held: Held,
     told: &mpsc::Sender<Told>,
 ) -> SessionError {
-    let mut held = Held::default();
     let mut pause = FIRST_PAUSE;
     let mut failures: u32 = 0;
     for url in urls.iter().cycle().skip(first(&member.node, urls.len())) {
         let mut opened = false;
-        let error = match one(url, member, identity, &mut held, told, &mut opened).await {
+        let error = match one(url, &mut member, identity, &mut held, told, &mut opened).await {
             Ok(()) => {
                 SessionError::Broken(Box::new(Status::unavailable("the controller closed it")))
             }
@@ -121,6 +153,12 @@ pub async fn keep(
             SessionError::Broken(_)
             | SessionError::Unreachable { .. }
             | SessionError::Nonsense(_) => {}
+        }
+        let closed = Told::Closed {
+            reason: error.to_string(),
+        };
+        if told.send(closed).await.is_err() {
+            return SessionError::Stopping;
         }
         if opened {
             (pause, failures) = (FIRST_PAUSE, 0);
@@ -144,13 +182,7 @@ pub async fn keep(
 /// Where in a list of so many controllers this node begins. A fleet shares one list:
 /// by their names its nodes spread over it, each at the same place every time.
 fn first(node: &NodeName, urls: usize) -> usize {
-    // FNV-1a: the standard library's hash may change with its version.
-    let hash = node
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let hash = fnv1a(node.as_str().as_bytes());
     let place = hash % (urls.max(1) as u64);
     usize::try_from(place).expect("a place in a list is a usize")
 }
@@ -158,12 +190,93 @@ fn first(node: &NodeName, urls: usize) -> usize {
 /// One session, from hello to end.
 async fn one(
     url: &str,
-    member: &Member,
+    member: &mut Member,
     identity: &mut Identity,
     held: &mut Held,
     told: &mpsc::Sender<Told>,
     opened: &mut bool,
 ) -> Result<(), SessionError> {
+    let channel = connect(url).await?;
+    let previous = identity.previous().iter();
+    let previous = previous.map(ToString::to_string).collect();
+    let sid = identity.next_session()?;
+    let joins = member.joins.borrow_and_update().clone();
+    let mut first = joins.iter().map(|(network, vtep)| join(network, vtep, held));
+    let hello = v1::Hello {
+        node: member.node.to_string(),
+        node_id: identity.id().to_string(),
+        session: sid.to_string(),
+        previous,
+        networks: first.by_ref().take(MOST_AT_ONCE).collect(),
+        cluster: held.cluster.clone(),
+        agent_version: member.version.clone(),
+    };
+    let rest: Vec<v1::Join> = first.collect();
+    let (say, words) = mpsc::channel(BACKLOG);
+    let mut voice = Voice::new(say, joins);
+    voice.say(agent_message::Message::Hello(hello)).await?;
+    let mut client = AgentServiceClient::new(channel);
+    let answer = client
+        .session(ReceiverStream::new(words))
+        .await
+        .map_err(refused_or_broken)?;
+    let mut stream = answer.into_inner();
+    for join in rest {
+        voice.say(agent_message::Message::Join(join)).await?;
+    }
+    member.report.mark_changed();
+    let mut talk = Talk::default();
+    loop {
+        // Every arm is cancel-safe: a change stays marked as new until it is seen, and
+        // a message is either returned or still in the stream.
+        let message = tokio::select! {
+            message = next(&mut stream) => message?,
+            Ok(()) = member.joins.changed() => {
+                let joins = member.joins.borrow_and_update().clone();
+                voice.follow(joins, held).await?;
+                continue;
+            }
+            Ok(()) = member.report.changed(), if *opened => {
+                let report = member.report.borrow_and_update().clone();
+                voice.say(agent_message::Message::Report(report)).await?;
+                continue;
+            }
+            () = sleep_until(talk.ask_again()) => {
+                for network in talk.refused() {
+                    voice.join(&network, held).await?;
+                }
+                continue;
+            }
+        };
+        let Some(message) = message else {
+            return Ok(());
+        };
+        if let controller_message::Message::Welcome(welcome) = &message {
+            identity.confirm(sid)?;
+            *opened = true;
+            info!(%url, controller = %welcome.controller, revision = welcome.revision, "session open");
+            if held.cluster != welcome.cluster {
+                held.cluster.clone_from(&welcome.cluster);
+                held.revisions.clear();
+            }
+            let open = Told::Open {
+                url: url.to_owned(),
+                cluster: welcome.cluster.clone(),
+            };
+            told.send(open).await.map_err(|_| SessionError::Stopping)?;
+        }
+        if let controller_message::Message::Move(moved) = &message {
+            info!(%url, reason = %moved.reason, "the controller asks to go to another");
+            return Ok(());
+        }
+        if let Some(word) = talk.interpret(message, held)? {
+            // Nobody listens any more: the agent is stopping.
+            told.send(word).await.map_err(|_| SessionError::Stopping)?;
+        }
+    }
+}
+
+async fn connect(url: &str) -> Result<Channel, SessionError> {
     let unreachable = |reason: String| SessionError::Unreachable {
         url: url.to_owned(),
         reason,
@@ -174,57 +287,10 @@ async fn one(
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true);
-    let channel = endpoint
+    endpoint
         .connect()
         .await
-        .map_err(|error| unreachable(options::root(&error).to_string()))?;
-    let previous = identity
-        .previous()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let sid = identity.next_session()?;
-    let hello = v1::Hello {
-        node: member.node.to_string(),
-        node_id: identity.id().to_string(),
-        session: sid.to_string(),
-        previous,
-        networks: member.joins.iter().map(|join| resume(join, held)).collect(),
-        cluster: held.cluster.clone(),
-        agent_version: member.version.clone(),
-    };
-    let (say, words) = mpsc::channel(BACKLOG);
-    let first = v1::AgentMessage {
-        message: Some(agent_message::Message::Hello(hello)),
-    };
-    say.send(first).await.map_err(|_| SessionError::Stopping)?;
-    let mut client = AgentServiceClient::new(channel);
-    let answer = client
-        .session(ReceiverStream::new(words))
-        .await
-        .map_err(refused_or_broken)?;
-    let mut stream = answer.into_inner();
-    let mut parts = Peers::new();
-    while let Some(message) = next(&mut stream).await? {
-        if let controller_message::Message::Welcome(welcome) = &message {
-            identity.confirm(sid)?;
-            *opened = true;
-            info!(%url, controller = %welcome.controller, revision = welcome.revision, "session open");
-            if held.cluster != welcome.cluster {
-                held.cluster.clone_from(&welcome.cluster);
-                held.revisions.clear();
-            }
-        }
-        if let controller_message::Message::Move(moved) = &message {
-            info!(%url, reason = %moved.reason, "the controller asks to go to another");
-            return Ok(());
-        }
-        if let Some(word) = interpret(message, held, &mut parts)? {
-            // Nobody listens any more: the agent is stopping.
-            told.send(word).await.map_err(|_| SessionError::Stopping)?;
-        }
-    }
-    Ok(())
+        .map_err(|error| unreachable(options::root(&error).to_string()))
 }
 
 async fn next(
@@ -236,75 +302,6 @@ async fn next(
             Some(v1::ControllerMessage { message }) => return Ok(message),
             None => return Ok(None),
         }
-    }
-}
-
-/// What a message means to whoever listens, and what is held after it.
-fn interpret(
-    message: controller_message::Message,
-    held: &mut Held,
-    parts: &mut Peers,
-) -> Result<Option<Told>, BadField> {
-    let word = match message {
-        controller_message::Message::Joined(joined) => Told::Joined {
-            network: joined.network,
-            lease: joined.lease.unwrap_or_default(),
-        },
-        controller_message::Message::Snapshot(snapshot) => {
-            for peer in &snapshot.peers {
-                let (node, peer) = decode::peer(peer)?;
-                parts.insert(node, peer);
-            }
-            if !snapshot.last {
-                return Ok(None);
-            }
-            let network: NetworkName = decode::parse("network", &snapshot.network)?;
-            held.revisions.insert(network.clone(), snapshot.revision);
-            Told::Snapshot {
-                network,
-                revision: snapshot.revision,
-                peers: std::mem::take(parts),
-            }
-        }
-        controller_message::Message::Changes(changes) => {
-            let network: NetworkName = decode::parse("network", &changes.network)?;
-            if !changes.partial {
-                held.revisions.insert(network.clone(), changes.revision);
-            }
-            Told::Changes {
-                network,
-                revision: changes.revision,
-                changes: decode::peer_changes(&changes)?,
-            }
-        }
-        controller_message::Message::Bookmark(bookmark) => {
-            let network = decode::parse("network", &bookmark.network)?;
-            held.revisions.insert(network, bookmark.revision);
-            return Ok(None);
-        }
-        controller_message::Message::NetworkChanged(changed) => Told::NetworkChanged {
-            name: decode::parse("name", &changed.name)?,
-            network: changed.network,
-        },
-        controller_message::Message::Refused(refused) => Told::Refused {
-            network: refused.network,
-            reason: refused.reason,
-        },
-        controller_message::Message::Welcome(_) | controller_message::Message::Move(_) => {
-            return Ok(None);
-        }
-    };
-    Ok(Some(word))
-}
-
-fn resume(join: &v1::Join, held: &Held) -> v1::Join {
-    let network: Result<NetworkName, _> = join.network.parse();
-    let revision = network
-        .ok()
-        .and_then(|network| held.revisions.get(&network).copied());
-    v1::Join {
-        revision: revision.unwrap_or(0),
-        ..join.clone()
     }
 }
 

@@ -16,11 +16,28 @@ use crate::{v1, v1::controller_message::Message};
 /// Peers in one message: well under a megabyte.
 const PEERS_PER_MESSAGE: usize = 2_000;
 
+/// A network as the store has it, with how full its pools are where that is known.
 pub fn network(network: &Stored<Network>, space: Option<&Space>) -> v1::Network {
-    let Stored { revision, value } = network;
     let pools = Family::BOTH
         .into_iter()
         .filter_map(|family| space?.pool_use(family));
+    v1::Network {
+        revision: network.revision,
+        r#use: pools
+            .map(|pool| v1::PoolUse {
+                pool: pool.pool.to_string(),
+                total: saturate(pool.total),
+                leased: saturate(pool.leased),
+                reserved: saturate(pool.reserved),
+                free: saturate(pool.free()),
+            })
+            .collect(),
+        ..network_alone(&network.value)
+    }
+}
+
+/// The network itself.
+pub fn network_alone(value: &Network) -> v1::Network {
     v1::Network {
         name: value.name.to_string(),
         vni: value.vni.into(),
@@ -33,16 +50,7 @@ pub fn network(network: &Stored<Network>, space: Option<&Space>) -> v1::Network 
         masquerade: value.masquerade,
         lapse_seconds: value.lapse_s,
         state: value.state.as_str().into(),
-        revision: *revision,
-        r#use: pools
-            .map(|pool| v1::PoolUse {
-                pool: pool.pool.to_string(),
-                total: saturate(pool.total),
-                leased: saturate(pool.leased),
-                reserved: saturate(pool.reserved),
-                free: saturate(pool.free()),
-            })
-            .collect(),
+        ..v1::Network::default()
     }
 }
 

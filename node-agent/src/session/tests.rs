@@ -25,10 +25,11 @@ fn a_fleet_spreads_over_its_controllers() {
 async fn who_does_not_answer_is_told_with_the_cause() {
     let directory = tempfile::tempdir().unwrap();
     let mut identity = Identity::open(directory.path()).unwrap();
-    let member = Member {
+    let mut member = Member {
         node: "a".parse().unwrap(),
-        joins: Vec::new(),
         version: String::new(),
+        joins: watch::channel(Joins::new()).1,
+        report: watch::channel(v1::Report::default()).1,
     };
     let (told, _heard) = mpsc::channel(1);
     // Nobody listens where a listener has just been.
@@ -37,10 +38,17 @@ async fn who_does_not_answer_is_told_with_the_cause() {
     drop(listener);
     let mut held = Held::default();
     let mut opened = false;
-    let error = one(&url, &member, &mut identity, &mut held, &told, &mut opened)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = one(
+        &url,
+        &mut member,
+        &mut identity,
+        &mut held,
+        &told,
+        &mut opened,
+    )
+    .await
+    .unwrap_err()
+    .to_string();
     assert!(error.contains("Connection refused"), "{error}");
     assert!(error.contains("weft-controller"), "{error}");
 }

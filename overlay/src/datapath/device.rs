@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use super::uplink::LEAST_MTU_V6;
 use crate::{network::Vni, record::Mac, subnet::Family};
 
 /// As it should be.
@@ -85,10 +86,11 @@ impl Device {
 
     pub fn difference(&self, link: &Link) -> Difference {
         let local_family = link.vxlan.local.map(Family::of);
-        // The kernel changes neither of these on a device that is there.
+        // The kernel changes none of these on a device that is there. One without a
+        // source has a family all the same, and does not tell it.
         if link.vxlan.vni != u32::from(self.vni)
             || link.vxlan.port != self.port
-            || local_family.is_some_and(|family| family != Family::of(self.local))
+            || local_family != Some(Family::of(self.local))
         {
             return Difference::Remake;
         }
@@ -110,7 +112,9 @@ impl Device {
         );
         when(link.mac != self.mac, Change::Mac(self.mac));
         when(link.mtu != self.mtu, Change::Mtu(self.mtu));
-        when(link.makes_addresses, Change::NoOwnAddresses);
+        // What comes into the range of IPv6 has it anew, with the kernel's defaults.
+        let anew = link.mtu < LEAST_MTU_V6 && self.mtu >= LEAST_MTU_V6;
+        when(link.makes_addresses || anew, Change::NoOwnAddresses);
         when(
             link.offload.is_some_and(|on| on != self.offload),
             Change::Offload(self.offload),

@@ -36,6 +36,16 @@ pub struct Setting {
     pub only_from: Option<&'static str>,
 }
 
+impl Setting {
+    /// Is it to be written, as it is now?
+    pub fn is_due(&self, value: Option<&str>) -> bool {
+        match self.only_from {
+            Some(from) => value == Some(from),
+            None => value != Some(self.sysctl.value),
+        }
+    }
+}
+
 impl Host {
     pub fn new(mac: Mac) -> Self {
         Self {
@@ -189,7 +199,7 @@ impl Host {
         };
         let members: Vec<&Member> = self
             .members()
-            .filter(|member| member.uplink().is_some())
+            .filter(|member| member.path().is_some())
             .collect();
         let carries = |member: &Member, family: Family| member.reach().families.contains(&family);
         if members.iter().any(|member| carries(member, Family::V4)) {
@@ -271,7 +281,8 @@ impl Host {
     }
 
     /// Of one network's steps those that no other network speaks against: an address
-    /// stays admitted for as long as one network knows it, and one VNI is one network's.
+    /// stays admitted for as long as one network knows it, or may yet turn out to; and
+    /// one VNI is one network's.
     fn without_rivals(&self, network: &NetworkName, mut steps: Vec<Step>) -> Vec<Step> {
         if self.joined.len() < 2 {
             return steps;
@@ -279,20 +290,22 @@ impl Host {
         if self.rival(network).is_some() {
             return Vec::new();
         }
+        let complete = self.is_complete();
         steps.retain(|step| match step {
-            Step::Admit(address) | Step::Bar(address) => !self.admitted_beside(network, *address),
+            Step::Admit(address) => !self.admitted_beside(network, *address),
+            Step::Bar(address) => complete && !self.admitted_beside(network, *address),
             _ => true,
         });
         steps
     }
 
     fn admitted_beside(&self, network: &NetworkName, address: IpAddr) -> bool {
-        let others = self.joined.iter().filter(|(name, _)| *name != network);
-        others
-            .filter_map(|(_, member)| member.as_ref())
-            .any(|member| {
-                member.uplink().is_some() && member.entries().sources.get(&address).is_some()
-            })
+        let mut others = self
+            .members()
+            .filter(|member| member.network().name != *network);
+        others.any(|member| {
+            member.uplink().is_some() && member.entries().sources.get(&address).is_some()
+        })
     }
 }
 

@@ -154,6 +154,11 @@ impl Member {
         self.uplink.as_ref()
     }
 
+    /// The same, if packets of the overlay fit through.
+    pub fn path(&self) -> Option<&Uplink> {
+        self.uplink().filter(|uplink| uplink.overlay_mtu().is_ok())
+    }
+
     pub fn known(&self) -> &Known {
         &self.known
     }
@@ -173,7 +178,7 @@ impl Member {
 
     /// None while it is not known where packets leave the host.
     pub fn wanted(&self) -> Option<Wanted> {
-        let uplink = self.uplink.as_ref()?;
+        let uplink = self.path()?;
         let mtu = uplink.overlay_mtu().ok()?;
         let own: Vec<Subnet> = self
             .own
@@ -269,7 +274,7 @@ impl Member {
 
     /// The steps for all entries, as for a kernel that has none.
     fn everything(&self) -> Vec<Step> {
-        if self.wanted().is_none() {
+        if self.path().is_none() {
             return Vec::new();
         }
         let vni = self.network.vni;
@@ -308,7 +313,7 @@ impl Member {
         for peer in dropped {
             self.entries.take(peer, &self.reach);
         }
-        if self.wanted().is_none() {
+        if self.path().is_none() {
             return Vec::new();
         }
         self.steps(&keys, &before)
@@ -346,13 +351,13 @@ impl Member {
         for (&subnet, before) in keys.routes.iter().zip(&before.routes) {
             match now.routes.get(&subnet).copied() {
                 via if via == *before => {}
+                // IPv6 refuses a gateway to which another device leads.
+                Some(Via::Overlay) if before.is_some() && subnet.family() == Family::V6 => {
+                    steps.push(drop_route(subnet));
+                    steps.push(Step::SetRoute(self.route(subnet, Via::Overlay)));
+                }
                 Some(via) => steps.push(Step::SetRoute(self.route(subnet, via))),
-                None => drop_routes.push(Step::DropRoute(Doomed {
-                    subnet,
-                    metric: metric(subnet),
-                    protocol: entry::PROTOCOL,
-                    unreachable: false,
-                })),
+                None => drop_routes.push(drop_route(subnet)),
             }
         }
         steps.append(&mut drop_routes);
@@ -361,6 +366,15 @@ impl Member {
         steps.append(&mut last);
         steps
     }
+}
+
+fn drop_route(subnet: Subnet) -> Step {
+    Step::DropRoute(Doomed {
+        subnet,
+        metric: metric(subnet),
+        protocol: entry::PROTOCOL,
+        unreachable: false,
+    })
 }
 
 /// What some keys had before a change.

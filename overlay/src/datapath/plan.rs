@@ -11,12 +11,13 @@ use std::{
 };
 
 use super::{
-    device::{Change, Device, Difference, Link},
+    device::{Change, Device, Difference, Link, name},
     entry::{PROTOCOL, UNREACHABLE_METRIC, metric},
     host::Host,
     member::{Known, Member, Wanted},
     observed::{Hop, Object, Observed, SeenRoute, Us, ours},
     step::{Doomed, Route, Step, Target},
+    uplink::LEAST_MTU_V6,
 };
 use crate::{
     network::Vni,
@@ -67,7 +68,7 @@ pub fn plan(host: &Host, observed: &Observed) -> Plan {
         entries(member, &wanted, &place, observed, &us, &mut phases);
         places.insert(member.vni(), place);
     }
-    settings(host, observed, &mut phases);
+    settings(host, &places, observed, &mut phases);
     let blocked = routes(host, &places, observed, &us, &mut phases);
     if host.is_complete() {
         strays(host, observed, &us, &mut phases);
@@ -101,7 +102,7 @@ pub fn farewell(observed: &Observed, mac: Mac) -> Vec<Step> {
 }
 
 fn guard(host: &Host, observed: &Observed, phases: &mut Phases) {
-    let Some(firewall) = host.firewall() else {
+    let Some(mut firewall) = host.firewall() else {
         if observed.firewall.is_some() && host.is_complete() {
             phases.last.push(Step::NoFirewall);
         }
@@ -112,6 +113,10 @@ fn guard(host: &Host, observed: &Observed, phases: &mut Phases) {
         .as_ref()
         .filter(|seen| seen.frame.as_ref() == Some(&firewall.frame));
     let Some(seen) = intact else {
+        let before = observed.firewall.as_ref();
+        if let Some(before) = before.filter(|_| !host.is_complete()) {
+            firewall.sources.extend(&before.sources);
+        }
         phases.first.push(Step::Firewall(Box::new(firewall)));
         return;
     };
@@ -125,14 +130,14 @@ fn guard(host: &Host, observed: &Observed, phases: &mut Phases) {
     }
 }
 
-fn settings(host: &Host, observed: &Observed, phases: &mut Phases) {
+fn settings(host: &Host, places: &BTreeMap<Vni, Place>, observed: &Observed, phases: &mut Phases) {
+    let made = places.iter().filter(|(_, place)| place.index.is_none());
+    let made: Vec<String> = made.map(|(vni, _)| name(*vni)).collect();
     for setting in host.settings() {
+        // What is seen of a device that is made anew is that of the old one.
+        let is_new = setting.sysctl.path.iter().any(|part| made.contains(part));
         let seen = observed.sysctl(&setting.sysctl);
-        let due = match setting.only_from {
-            Some(from) => seen == Some(from),
-            None => seen != Some(setting.sysctl.value),
-        };
-        if due {
+        if setting.is_due(seen.filter(|_| !is_new)) {
             // One that belongs to a device follows the device.
             phases.devices.push(Step::Sysctl(setting.sysctl));
         }
@@ -175,7 +180,10 @@ fn create(device: &Device, phases: &mut Phases) -> Place {
     let vni = device.vni;
     phases.devices.push(Step::Create(Box::new(device.clone())));
     let mut change = |change| phases.devices.push(Step::Change { vni, change });
-    change(Change::NoOwnAddresses);
+    // Below there is no IPv6 that could be told.
+    if device.mtu >= LEAST_MTU_V6 {
+        change(Change::NoOwnAddresses);
+    }
     if !device.offload {
         change(Change::Offload(false));
     }
@@ -208,8 +216,10 @@ fn entries(
 
     let mut addresses: BTreeSet<IpAddr> = wanted.addresses.iter().copied().collect();
     for seen in observed.addresses.iter().filter(|seen| here(seen.index)) {
-        let whole = seen.length == Family::of(seen.address).bits();
-        let good = whole && addresses.remove(&seen.address);
+        let family = Family::of(seen.address);
+        // IPv6 has an address once, of whatever length.
+        let fits = seen.length == family.bits() || family == Family::V6;
+        let good = fits && addresses.remove(&seen.address);
         if !good && ours(Object::Address(seen), us) {
             let address = seen.address;
             phases.last.push(Step::DropAddress { vni, address });
@@ -280,13 +290,17 @@ fn routes(
             Hop::Gateway { device, .. } | Hop::Device(device) => Some(device),
             Hop::Unreachable | Hop::Other => None,
         };
+        let is_ours = ours(Object::Route(seen), us);
+        if is_ours && is_in_the_way(host, seen, &indices) {
+            phases.routes.push(Step::DropRoute(doomed(seen)));
+            continue;
+        }
         // It goes with its device.
         if on_device
             .is_some_and(|index| us.devices.contains(&index) && !indices.contains_key(&index))
         {
             continue;
         }
-        let is_ours = ours(Object::Route(seen), us);
         match wanted_route(host, seen) {
             Some(wanted) if is_exact(seen, wanted, &indices) => {
                 settled.push((seen.subnet, seen.metric));
@@ -341,7 +355,7 @@ pub(super) fn wanted_route(host: &Host, seen: &SeenRoute) -> Option<Route> {
         return None;
     }
     host.members().find_map(|member| {
-        member.uplink()?;
+        member.path()?;
         let via = member.entries().routes.get(&subnet)?;
         Some(member.route(subnet, *via))
     })
@@ -369,6 +383,23 @@ pub(super) fn is_exact(seen: &SeenRoute, wanted: Route, devices: &BTreeMap<u32, 
         (Target::Unreachable | Target::Overlay(_), _) => false,
     };
     hop && seen.protocol == PROTOCOL
+}
+
+/// IPv6 refuses a gateway, also one that is said to be on the link, to which another
+/// device leads: where a route goes over to our device, the old one has to go first.
+fn is_in_the_way(host: &Host, seen: &SeenRoute, devices: &BTreeMap<u32, Vni>) -> bool {
+    let leads_to = match seen.hop {
+        Hop::Gateway { device, .. } | Hop::Device(device) => devices.get(&device),
+        Hop::Other => None,
+        Hop::Unreachable => return false,
+    };
+    let metric = metric(seen.subnet);
+    let wanted = wanted_route(host, &SeenRoute { metric, ..*seen });
+    seen.subnet.family() == Family::V6
+        && wanted.is_some_and(|wanted| match wanted.target {
+            Target::Overlay(vni) => leads_to != Some(&vni),
+            Target::Direct { .. } | Target::Unreachable => false,
+        })
 }
 
 fn unreachable(subnet: Subnet) -> Route {

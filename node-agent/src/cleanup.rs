@@ -1,0 +1,2 @@
+//! x
+pub fn run(_: &std::path::Path, _: bool) -> anyhow::Result<()> { Ok(()) }

@@ -1,0 +1,2 @@
+//! x
+pub async fn run(_: &crate::config::Options) -> anyhow::Result<()> { Ok(()) }

@@ -1,0 +1,158 @@
+//! What others change in the kernel, as it happens. It may be told late or not at all:
+//! whoever listens looks again, and does not count.
+
+use std::{io, os::fd::AsFd};
+
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use overlay::datapath::host::Sighting;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    decode::{AF_BRIDGE, address, link::Interface, neighbour, route},
+    netlink::{Message, Messages, enlarge},
+};
+
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+/// The longest message is that of a device, of some kilobytes.
+const READ: usize = 64 * 1024;
+/// How many messages are read before anybody hears of them.
+const AT_ONCE: usize = 1024;
+
+const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_NEIGH: u32 = 3;
+const RTNLGRP_IPV4_IFADDR: u32 = 5;
+const RTNLGRP_IPV4_ROUTE: u32 = 7;
+const RTNLGRP_IPV6_IFADDR: u32 = 9;
+const RTNLGRP_IPV6_ROUTE: u32 = 11;
+const RTNLGRP_IPV4_NETCONF: u32 = 24;
+const RTNLGRP_IPV6_NETCONF: u32 = 25;
+const GROUPS: [u32; 8] = [
+    RTNLGRP_LINK,
+    RTNLGRP_NEIGH,
+    RTNLGRP_IPV4_IFADDR,
+    RTNLGRP_IPV4_ROUTE,
+    RTNLGRP_IPV6_IFADDR,
+    RTNLGRP_IPV6_ROUTE,
+    RTNLGRP_IPV4_NETCONF,
+    RTNLGRP_IPV6_NETCONF,
+];
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
+const RTM_NEWNETCONF: u16 = 80;
+const RTM_DELNETCONF: u16 = 81;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    Link {
+        gone: bool,
+        link: Interface,
+    },
+    /// An entry: of routes those of the main table.
+    Seen(Sighting),
+    /// Some setting of some device, such as forwarding.
+    Setting,
+    /// More happened than could be kept: anything may be different now.
+    Overrun,
+}
+
+#[derive(Debug)]
+pub struct Events {
+    socket: AsyncFd<Socket>,
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    /// What happens from now on.
+    pub fn open() -> io::Result<Self> {
+        Self::with_buffer(RECEIVE_BUFFER)
+    }
+
+    fn with_buffer(bytes: usize) -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.set_non_blocking(true)?;
+        socket.bind_auto()?;
+        enlarge(&socket, bytes)?;
+        for group in GROUPS {
+            socket.add_membership(group)?;
+        }
+        Ok(Self {
+            socket: AsyncFd::with_interest(socket, Interest::READABLE)?,
+            buffer: vec![0; READ],
+        })
+    }
+
+    /// Waits until something happened, and tells what is known by then; that may be
+    /// nothing that anybody asked for.
+    ///
+    /// It can be dropped: it waits only before it has read anything.
+    pub async fn next(&mut self) -> io::Result<Vec<News>> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            let mut news = Vec::new();
+            for _ in 0..AT_ONCE {
+                let socket = ready.get_inner().as_fd();
+                match recv(socket, &mut self.buffer[..], RecvFlags::TRUNC) {
+                    Ok((_, length)) => match self.buffer.get(..length) {
+                        Some(datagram) => news.extend(Messages::of(datagram).filter_map(read)),
+                        None => news.push(News::Overrun),
+                    },
+                    Err(Errno::NOBUFS) => news.push(News::Overrun),
+                    Err(Errno::INTR) => {}
+                    Err(Errno::WOULDBLOCK) => {
+                        ready.clear_ready();
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            news.dedup();
+            if !news.is_empty() {
+                return Ok(news);
+            }
+        }
+    }
+}
+
+fn read(message: Message<'_>) -> Option<News> {
+    let body = message.body;
+    let gone = [RTM_DELLINK, RTM_DELADDR, RTM_DELROUTE, RTM_DELNEIGH].contains(&message.kind);
+    let sighting = match message.kind {
+        RTM_NEWLINK | RTM_DELLINK => {
+            let link = Interface::read(body)?;
+            return Some(News::Link { gone, link });
+        }
+        RTM_NEWNETCONF | RTM_DELNETCONF => return Some(News::Setting),
+        RTM_NEWADDR | RTM_DELADDR => Sighting::Address {
+            gone,
+            address: address::read(body)?.address,
+        },
+        RTM_NEWROUTE | RTM_DELROUTE => Sighting::Route {
+            gone,
+            route: route::read(body)?,
+        },
+        RTM_NEWNEIGH | RTM_DELNEIGH if body.first() == Some(&AF_BRIDGE) => Sighting::Fdb {
+            gone,
+            fdb: neighbour::fdb(body)?,
+        },
+        RTM_NEWNEIGH | RTM_DELNEIGH => Sighting::Neighbour {
+            gone,
+            neighbour: neighbour::neighbour(body)?,
+        },
+        _ => return None,
+    };
+    Some(News::Seen(sighting))
+}
+
+#[cfg(test)]
+mod tests;

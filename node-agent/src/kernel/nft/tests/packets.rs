@@ -1,0 +1,245 @@
+//! What the table does to packets. `host` is the namespace of the test.
+
+use std::net::UdpSocket;
+
+use overlay::datapath::firewall::Firewall;
+use serde_json::Value;
+
+use super::{
+    Table, addresses, firewall, frame,
+    namespace::{Host, alone, run, until},
+};
+
+/// Listens at the port as the kernel's VXLAN does: at every address of both families.
+struct Listener {
+    socket: UdpSocket,
+    sent: u32,
+}
+
+impl Listener {
+    fn new() -> Self {
+        let socket = UdpSocket::bind("[::]:4789").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self { socket, sent: 0 }
+    }
+
+    fn arrives(&mut self, from: &Host, to: &str) {
+        let text = self.send(from, to);
+        let mut heard = None;
+        until(
+            &format!("heard at {to}"),
+            || {
+                heard = self.hear();
+                heard.is_some()
+            },
+            || run("nft list ruleset"),
+        );
+        assert_eq!(heard, Some(text), "{to}");
+    }
+
+    /// It is counted by this chain as dropped.
+    fn is_dropped(&mut self, from: &Host, to: &str, chain: &str) {
+        let before = counted(chain);
+        self.send(from, to);
+        until(
+            &format!("counted: a packet to {to} in {chain}"),
+            || counted(chain) > before,
+            || run("nft list ruleset"),
+        );
+        assert_eq!(self.hear(), None, "{to}");
+    }
+
+    fn send(&mut self, from: &Host, to: &str) -> String {
+        self.sent += 1;
+        let text = format!("datagram {}", self.sent);
+        from.run(&format!("echo {text} > /dev/udp/{to}/4789"));
+        text
+    }
+
+    fn hear(&self) -> Option<String> {
+        let mut buffer = [0; 100];
+        let length = self.socket.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).trim().to_owned())
+    }
+}
+
+/// The packets that all counters of a chain of ours have seen.
+fn counted(chain: &str) -> u64 {
+    packets(&run(&format!("nft -j list chain inet weft {chain}")))
+}
+
+fn packets(listed: &str) -> u64 {
+    fn sum(value: &Value) -> u64 {
+        match value {
+            Value::Array(all) => all.iter().map(sum).sum(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| match value.get("packets") {
+                    Some(packets) if name == "counter" => packets.as_u64().unwrap(),
+                    _ => sum(value),
+                })
+                .sum(),
+            _ => 0,
+        }
+    }
+    sum(&serde_json::from_str(listed).unwrap())
+}
+
+/// Another host at a device of ours.
+fn neighbour(device: &str, ours: [&str; 2], theirs: [&str; 2]) -> Host {
+    let host = Host::new();
+    connect(&host, device, ours, theirs);
+    host
+}
+
+fn connect(host: &Host, device: &str, ours: [&str; 2], theirs: [&str; 2]) {
+    run(&format!(
+        "ip link add {device} type veth peer name eth0 netns {}
+         ip addr add {} dev {device}; ip addr add {} dev {device} nodad
+         ip link set {device} up",
+        host.pid(),
+        ours[0],
+        ours[1]
+    ));
+    host.run(&format!(
+        "ip addr add {} dev eth0; ip addr add {} dev eth0 nodad; ip link set eth0 up
+         ip route add default via {}; ip -6 route add default via {}",
+        theirs[0],
+        theirs[1],
+        ours[0].split('/').next().unwrap(),
+        ours[1].split('/').next().unwrap(),
+    ));
+}
+
+const UPLINK: [&str; 2] = ["192.0.2.1/24", "2001:db8:50::1/64"];
+const PEER: [&str; 2] = ["192.0.2.2/24", "2001:db8:50::2/64"];
+const SECOND: [&str; 2] = ["198.51.100.1/24", "2001:db8:51::1/64"];
+const OTHER: [&str; 2] = ["198.51.100.2/24", "2001:db8:51::2/64"];
+
+/// A router without the kernel's own check of the reverse path.
+fn router() {
+    run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
+         net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0");
+}
+
+fn installed(firewall: &Firewall) -> Table {
+    let mut table = Table::open().unwrap();
+    table.install(firewall).unwrap();
+    table
+}
+
+#[test]
+fn the_port_of_the_uplink_is_open_to_known_sources() {
+    alone("packets::the_port_of_the_uplink_is_open_to_known_sources", || {
+        router();
+        let peer = neighbour("up0", UPLINK, PEER);
+        let mut listener = Listener::new();
+        let mut table = installed(&firewall(frame(), &[]));
+        let v6_first = [
+            ("2001:db8:50::1", "2001:db8:50::2"),
+            ("192.0.2.1", "192.0.2.2"),
+        ];
+        for (to, from) in v6_first {
+            let from = from.parse().unwrap();
+            listener.is_dropped(&peer, to, "known");
+            table.change_sources(&[from], &[]).unwrap();
+            listener.arrives(&peer, to);
+            table.change_sources(&[], &[from]).unwrap();
+            listener.is_dropped(&peer, to, "known");
+        }
+        // An address of the host that is not the uplink's.
+        run("ip addr add 203.0.113.1/32 dev lo");
+        table.change_sources(&["192.0.2.2".parse().unwrap()], &[]).unwrap();
+        listener.arrives(&peer, "203.0.113.1");
+        // Another port is nobody's business here.
+        let other = UdpSocket::bind("[::]:4790").unwrap();
+        other.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        peer.run("echo hello > /dev/udp/2001:db8:50::1/4790");
+        assert_eq!(other.recv(&mut [0; 10]).unwrap(), 6);
+    });
+}
+
+/// Whether Linux hooks the new device by its name or not: there is no hole.
+#[test]
+fn a_recreated_or_renamed_uplink_is_guarded_until_the_next_install() {
+    alone(
+        "packets::a_recreated_or_renamed_uplink_is_guarded_until_the_next_install",
+        || {
+            router();
+            let mut peer = neighbour("up0", UPLINK, PEER);
+            let mut listener = Listener::new();
+            let mut table = installed(&firewall(frame(), &[]));
+            let from = "192.0.2.2".parse().unwrap();
+            for change in ["recreate", "rename"] {
+                if change == "recreate" {
+                    run("ip link del up0");
+                    peer = Host::new();
+                    connect(&peer, "up0", UPLINK, PEER);
+                } else {
+                    run("ip link set up0 name up7");
+                }
+                let dropped = || counted("vx") + counted("known");
+                let before = dropped();
+                listener.send(&peer, "192.0.2.1");
+                until(change, || dropped() > before, || run("nft list ruleset"));
+                assert_eq!(listener.hear(), None);
+                table.change_sources(&[from], &[]).unwrap();
+                listener.arrives(&peer, "192.0.2.1");
+                table.change_sources(&[], &[from]).unwrap();
+            }
+        },
+    );
+}
+
+#[test]
+fn on_another_device_a_source_must_also_come_the_way_that_leads_to_it() {
+    alone(
+        "packets::on_another_device_a_source_must_also_come_the_way_that_leads_to_it",
+        || {
+            router();
+            let _peer = neighbour("up0", UPLINK, PEER);
+            let other = neighbour("sec0", SECOND, OTHER);
+            run("ip addr add 203.0.113.1/32 dev lo");
+            let mut listener = Listener::new();
+            let mut table = installed(&firewall(frame(), &["192.0.2.2", "2001:db8:50::2"]));
+            for to in ["198.51.100.1", "2001:db8:51::1", "192.0.2.1"] {
+                listener.is_dropped(&other, to, "vx");
+            }
+            let both: Vec<_> = addresses(&["198.51.100.2", "2001:db8:51::2"])
+                .into_iter()
+                .collect();
+            table.change_sources(&both, &[]).unwrap();
+            for to in ["198.51.100.1", "2001:db8:51::1", "192.0.2.1", "203.0.113.1"] {
+                listener.arrives(&other, to);
+            }
+            // With the address of the peer that is behind the uplink.
+            other.run(
+                "ip addr add 192.0.2.2/32 dev lo
+                 ip addr add 2001:db8:50::2/128 dev lo nodad
+                 ip route replace default via 198.51.100.1 src 192.0.2.2
+                 ip -6 route replace default via 2001:db8:51::1 src 2001:db8:50::2",
+            );
+            for to in ["192.0.2.1", "2001:db8:50::1"] {
+                listener.is_dropped(&other, to, "vx");
+            }
+        },
+    );
+}
+
+/// A container of this node, and what it needs to reach its host.
+fn container(device: &str, number: u32) -> Host {
+    let host = neighbour(
+        device,
+        ["169.254.1.1/32", "fd99::1/128"],
+        [
+            &format!("10.31.1.{number}/32"),
+            &format!("fd77:1:1::{number}/128"),
+        ]
+        .map(String::as_str),
+    );
+    run(&format!(
+        "ip route add 10.31.1.{number} dev {device}
+         ip -6 route add fd77:1:1::{number} dev {device}"
+    ));
+    host
+}

@@ -1,0 +1,170 @@
+//! The agent's own doors: a unix socket for this host's tools, and HTTP for its
+//! operators' (`/metrics`, `/healthz`, `/readyz`, `/status`).
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Path as Segment, State as With},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, put},
+};
+use overlay::name::NetworkName;
+use thiserror::Error;
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use crate::{metrics::Metrics, status::Status};
+
+/// The reconciler answers between two rounds; one takes a second at the most.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is asked of the reconciler.
+pub enum Request {
+    Status(oneshot::Sender<Status>),
+    /// Why it is not ready.
+    Ready(oneshot::Sender<Option<String>>),
+    Join(NetworkName, oneshot::Sender<Answer>),
+    Leave(NetworkName, oneshot::Sender<Answer>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    NotJoined,
+}
+
+#[derive(Debug, Error)]
+#[error("cannot {what} {}", path.display())]
+pub struct SocketError {
+    what: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+#[derive(Clone)]
+pub struct Doors {
+    pub requests: mpsc::Sender<Request>,
+    pub metrics: Metrics,
+}
+
+impl Doors {
+    /// What everybody may read.
+    pub fn ops(self) -> Router {
+        Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(health))
+            .route("/readyz", get(ready))
+            .route("/status", get(status))
+            .with_state(self)
+    }
+
+    /// What this host's tools may do.
+    pub fn socket(self) -> Router {
+        let networks = put(join).delete(leave);
+        let own = Router::new().route("/networks/{name}", networks);
+        own.with_state(self.clone()).merge(self.ops())
+    }
+}
+
+/// Listens for this host's tools: root alone may connect. The state directory is ours
+/// alone, so a socket that is there was left behind.
+pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
+    let failed = |what| {
+        let path = path.to_owned();
+        move |source| SocketError { what, path, source }
+    };
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
+    }
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed("remove the old")(error)),
+    }
+    let listener = UnixListener::bind(path).map_err(failed("listen on"))?;
+    let private = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, private).map_err(failed("set the permissions of"))?;
+    Ok(listener)
+}
+
+async fn metrics(With(doors): With<Doors>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], doors.metrics.text()).into_response()
+}
+
+/// The process works: its reconciler answers.
+async fn health(With(doors): With<Doors>) -> Response {
+    match ask(&doors, Request::Ready).await {
+        Some(_) => "ok\n".into_response(),
+        None => silent(),
+    }
+}
+
+async fn ready(With(doors): With<Doors>) -> Response {
+    match ask(&doors, Request::Ready).await {
+        Some(None) => "ready\n".into_response(),
+        Some(Some(reason)) => {
+            let text = format!("not ready: {reason}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+        None => silent(),
+    }
+}
+
+async fn status(With(doors): With<Doors>) -> Response {
+    match ask(&doors, Request::Status).await {
+        Some(status) => {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            let text = serde_json::to_string(&status).expect("a status holds only plain values");
+            (kind, text).into_response()
+        }
+        None => silent(),
+    }
+}
+
+async fn join(doors: With<Doors>, name: Segment<String>) -> Response {
+    network(doors, name, Request::Join).await
+}
+
+async fn leave(doors: With<Doors>, name: Segment<String>) -> Response {
+    network(doors, name, Request::Leave).await
+}
+
+async fn network(
+    With(doors): With<Doors>,
+    Segment(name): Segment<String>,
+    request: impl FnOnce(NetworkName, oneshot::Sender<Answer>) -> Request,
+) -> Response {
+    let name: NetworkName = match name.parse() {
+        Ok(name) => name,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    let text = format!("network {name} is not joined\n");
+    match ask(&doors, |reply| request(name, reply)).await {
+        Some(Answer::Done) => StatusCode::NO_CONTENT.into_response(),
+        Some(Answer::NotJoined) => (StatusCode::NOT_FOUND, text).into_response(),
+        None => silent(),
+    }
+}
+
+async fn ask<T>(doors: &Doors, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    doors.requests.send(request(reply)).await.ok()?;
+    timeout(PATIENCE, answer).await.ok()?.ok()
+}
+
+fn silent() -> Response {
+    let text = "the agent is stopping, or busy with the kernel\n";
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}

@@ -1,0 +1,111 @@
+//! What systemd is told: that the agent runs, how it is, and that it is alive.
+
+use std::{
+    env,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::reconcile::Readiness;
+
+/// Says nothing where nobody listens.
+#[derive(Debug)]
+pub struct Notify {
+    socket: Option<UnixDatagram>,
+    /// How often a sign of life is due, and when the next one is.
+    watchdog: Option<(Duration, Instant)>,
+    said: String,
+}
+
+impl Notify {
+    /// As the environment of a service says.
+    pub fn from_environment() -> Self {
+        let interval = env::var("WATCHDOG_USEC").ok();
+        let interval = interval.and_then(|us| us.parse().ok().map(Duration::from_micros));
+        Self {
+            socket: env::var("NOTIFY_SOCKET").ok().and_then(|path| connect(&path)),
+            // Twice as often as is asked for.
+            watchdog: interval.map(|every| (every / 2, Instant::now())),
+            said: String::new(),
+        }
+    }
+
+    pub fn ready(&mut self) {
+        self.say("READY=1");
+    }
+
+    pub fn stopping(&self) {
+        self.say("STOPPING=1");
+    }
+
+    /// How it is, if that is new.
+    pub fn status(&mut self, readiness: &Readiness) {
+        if self.socket.is_none() {
+            return;
+        }
+        let text = match readiness.reason() {
+            None => format!("STATUS=ready, {} peers", readiness.peers),
+            Some(reason) if readiness.is_ready() => {
+                format!("STATUS=ready, {} peers; {reason}", readiness.peers)
+            }
+            Some(reason) => format!("STATUS=not ready: {reason}"),
+        };
+        if text != self.said {
+            self.say(&text);
+            self.said = text;
+        }
+    }
+
+    /// A sign of life, if one is due.
+    pub fn alive(&mut self) {
+        let now = Instant::now();
+        if let Some((every, at)) = &mut self.watchdog
+            && *at <= now
+        {
+            *at = now + *every;
+            self.say("WATCHDOG=1");
+        }
+    }
+
+    /// When the next sign of life is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.socket.as_ref()?;
+        self.watchdog.map(|(_, at)| at)
+    }
+
+    fn say(&self, text: &str) {
+        // systemd that does not listen is not our trouble.
+        if let Some(socket) = &self.socket {
+            let _ = socket.send(text.as_bytes());
+        }
+    }
+}
+
+fn connect(path: &str) -> Option<UnixDatagram> {
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(path),
+    };
+    let connected = address.and_then(|address| {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect_addr(&address)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
+    match connected {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            warn!(%error, path, "NOTIFY_SOCKET leads nowhere");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,309 @@
+//! How things stand, for operators, controllers and systemd.
+
+use std::net::IpAddr;
+
+use overlay::{
+    datapath::{
+        device,
+        entry::Via,
+        member::{Known, Member},
+        step::Step,
+    },
+    feed::Peer,
+    name::{NetworkName, NodeName},
+    record::Mac,
+    subnet::Subnet,
+    time::WallMs,
+};
+use proto::v1;
+use tracing::info;
+
+use super::{Reconciler, is_synced};
+use crate::{
+    local::{Answer, Request},
+    status::{FailingStatus, NetworkState, NetworkStatus, PeerState, PeerStatus, Status},
+};
+
+/// Peers that are named to the controller, with what is wrong with them.
+const NAMED: usize = 10;
+
+/// Ready means: every network's peers are programmed, and the feed is live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// None: ready.
+    pub why_not: Option<String>,
+    /// What an operator should know all the same.
+    pub remark: Option<String>,
+    pub peers: usize,
+}
+
+impl Readiness {
+    pub fn is_ready(&self) -> bool {
+        self.why_not.is_none()
+    }
+
+    pub fn reason(&self) -> Option<&String> {
+        self.why_not.as_ref().or(self.remark.as_ref())
+    }
+}
+
+impl Reconciler {
+    pub(super) fn answer(&mut self, request: Request) {
+        match request {
+            // Whoever asked may have gone: then nobody is told.
+            Request::Status(reply) => {
+                let _ = reply.send(self.status());
+            }
+            Request::Ready(reply) => {
+                let _ = reply.send(self.readiness().why_not);
+            }
+            Request::Join(network, reply) => {
+                info!(%network, "joining, as was asked on the socket");
+                self.join(network);
+                let _ = reply.send(Answer::Done);
+            }
+            Request::Leave(network, reply) => {
+                let answer = if self.leave(&network) {
+                    info!(%network, "leaving, as was asked on the socket");
+                    Answer::Done
+                } else {
+                    Answer::NotJoined
+                };
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        let members = self.host.joined().filter_map(|(_, member)| member);
+        let peers = members.map(|member| count(member)).sum();
+        Readiness {
+            why_not: self.why_not_ready(),
+            remark: self.remark(),
+            peers,
+        }
+    }
+
+    fn why_not_ready(&self) -> Option<String> {
+        if let Some(reason) = self.trouble.look() {
+            return Some(format!("the kernel cannot be read: {reason}"));
+        }
+        for name in &self.wanted {
+            if let Some(reason) = self.refused.get(name) {
+                return Some(format!("network {name}: {reason}"));
+            }
+            let Some(member) = self.host.member(name) else {
+                return Some(format!("network {name}: no controller has told of it yet"));
+            };
+            if let Some(reason) = self.no_uplink.get(name).filter(|_| member.uplink().is_none()) {
+                return Some(format!("network {name}: {reason}"));
+            }
+            if member.wanted().is_none() {
+                return Some(format!("network {name}: {}", member.problem().unwrap_or_default()));
+            }
+            if let Some(rival) = self.host.rival(name) {
+                let vni = member.vni();
+                return Some(format!("network {name}: VNI {vni} is network {rival}'s on this host"));
+            }
+            if !is_synced(member) {
+                return Some(format!("network {name}: its peers are not known yet"));
+            }
+        }
+        if let Some(failing) = self.trouble.failing().next() {
+            let more = self.trouble.failing().count() - 1;
+            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            return Some(format!("{}: {}{more}", failing.step, failing.reason));
+        }
+        if self.held.revisions != self.applied {
+            return Some("the kernel is being programmed".into());
+        }
+        if self.session.is_none() {
+            return Some("no session with a controller; the last known state is in the kernel".into());
+        }
+        None
+    }
+
+    fn remark(&self) -> Option<String> {
+        let of_member = |(name, member): (&NetworkName, Option<&Member>)| {
+            let member = member?;
+            let held = member.held().peers().len();
+            if held > 0 {
+                return Some(format!("network {name}: {held} peers are gone at once and kept for a while"));
+            }
+            let lost = self.no_uplink.get(name).cloned();
+            let problem = lost.or_else(|| member.problem())?;
+            Some(format!("network {name}: {problem}"))
+        };
+        let remarks = self.host.joined().filter_map(of_member);
+        let blocked = self.trouble.in_the_way().first().map(|route| {
+            format!("a route of protocol {} is where ours to {} should be", route.protocol, route.subnet)
+        });
+        remarks.chain(blocked).chain(self.not_kept.clone()).next()
+    }
+
+    pub(super) fn report_of(&self, readiness: &Readiness) -> v1::Report {
+        let networks = self.host.joined().filter_map(|(name, member)| {
+            let member = member?;
+            let failing = self.failing_of(member);
+            Some(v1::NetworkReport {
+                network: name.to_string(),
+                applied_revision: self.applied.get(name).copied().unwrap_or(0),
+                mtu: member.wanted().map_or(0, |wanted| wanted.device.mtu),
+                peers: count(member) as u64,
+                troubled: failing
+                    .into_iter()
+                    .take(NAMED)
+                    .map(|(node, reason)| v1::PeerTrouble { node: node.to_string(), reason })
+                    .collect(),
+            })
+        });
+        v1::Report {
+            networks: networks.collect(),
+            ready: readiness.is_ready(),
+            reason: readiness.reason().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The peers of a network with an entry that fails, and why.
+    fn failing_of(&self, member: &Member) -> Vec<(NodeName, String)> {
+        let Known::Synced(peers) = member.known() else {
+            return Vec::new();
+        };
+        if self.trouble.failing().next().is_none() {
+            return Vec::new();
+        }
+        let failing = |(node, peer): (&NodeName, &Peer)| Some((node.clone(), self.failure_of(member, peer)?));
+        peers.iter().filter_map(failing).collect()
+    }
+
+    fn failure_of(&self, member: &Member, peer: &Peer) -> Option<String> {
+        let subnet = |asked: Subnet| peer.subnets().any(|subnet| subnet == asked);
+        let address = |asked: IpAddr| peer.subnets().any(|subnet| subnet.address() == asked);
+        let mac = |asked: Mac| peer.mac == asked;
+        let concerns = |step: &Step| match step {
+            Step::SetFdb { vni, mac: asked, .. } => *vni == member.vni() && mac(*asked),
+            Step::SetNeighbour { vni, address: asked, .. } => *vni == member.vni() && address(*asked),
+            Step::SetRoute(route) => subnet(route.subnet),
+            Step::Admit(asked) => peer.underlay == *asked,
+            // Without its device or guard a network has no peers that work.
+            Step::Create(device) => device.vni == member.vni(),
+            Step::Change { vni, .. } | Step::SetAddress { vni, .. } => *vni == member.vni(),
+            Step::Firewall(_) => true,
+            Step::Sysctl(_) | Step::NoFirewall | Step::Bar(_) | Step::Delete { .. } => false,
+            Step::DropAddress { .. } | Step::DropFdb { .. } => false,
+            Step::DropNeighbour { .. } | Step::DropRoute(_) => false,
+        };
+        let failing = self.trouble.failing().find(|failing| concerns(&failing.step))?;
+        Some(format!("{}: {}", failing.step, failing.reason))
+    }
+
+    fn status(&self) -> Status {
+        let readiness = self.readiness();
+        let failing = self.trouble.failing().map(|failing| FailingStatus {
+            step: failing.step.to_string(),
+            reason: failing.reason.clone(),
+            since_ms: failing.since,
+            times: failing.times,
+        });
+        let in_the_way = self.trouble.in_the_way().iter().map(|route| {
+            format!("{} metric {} proto {}", route.subnet, route.metric, route.protocol)
+        });
+        Status {
+            node: self.settings.node.clone(),
+            id: self.settings.id,
+            version: env!("CARGO_PKG_VERSION").into(),
+            mac: self.host.mac(),
+            ready: readiness.is_ready(),
+            reason: readiness.reason().cloned(),
+            controller: self.session.clone(),
+            not_kept: self.not_kept.clone(),
+            networks: self.wanted.iter().map(|name| self.network_status(name)).collect(),
+            failing: failing.collect(),
+            in_the_way: in_the_way.collect(),
+            looked_ms_ago: u64::try_from(self.looked.at.elapsed().as_millis()).unwrap_or(u64::MAX),
+            look_us: u64::try_from(self.looked.took.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn network_status(&self, name: &NetworkName) -> NetworkStatus {
+        let member = self.host.member(name);
+        let record = member.map(Member::network);
+        let uplink = member.and_then(Member::uplink);
+        let peers = member.map(|member| self.peer_statuses(name, member)).unwrap_or_default();
+        let failing = peers.iter().any(|peer| peer.state == PeerState::Failing);
+        let problem = member.and_then(Member::problem);
+        let reason = self.refused.get(name).or_else(|| self.no_uplink.get(name)).cloned().or(problem);
+        NetworkStatus {
+            network: name.clone(),
+            state: match member {
+                None => NetworkState::Waiting,
+                Some(member) if member.wanted().is_none() || failing => NetworkState::Failing,
+                Some(member) if !is_synced(member) => NetworkState::Unsynced,
+                Some(_) => NetworkState::Programmed,
+            },
+            reason,
+            vni: record.map(|record| record.vni.into()),
+            port: record.map(|record| record.port),
+            device: record.map(|record| device::name(record.vni)),
+            subnets: member.map(|member| member.own().to_vec()).unwrap_or_default(),
+            uplink: uplink.map(|uplink| uplink.name.clone()),
+            underlay: uplink.map(|uplink| uplink.address),
+            mtu: member.and_then(Member::wanted).map(|wanted| wanted.device.mtu),
+            masquerade: record.map(|record| record.masquerade),
+            checksum_offload: uplink.map(|uplink| uplink.offload),
+            checksum_offload_reason: self.offload.get(name).cloned(),
+            revision: self.held.revisions.get(name).copied().unwrap_or(0),
+            applied_revision: self.applied.get(name).copied().unwrap_or(0),
+            peers,
+        }
+    }
+
+    fn peer_statuses(&self, network: &NetworkName, member: &Member) -> Vec<PeerStatus> {
+        let Known::Synced(peers) = member.known() else {
+            return Vec::new();
+        };
+        let entries = member.entries();
+        let contested = |peer: &Peer| {
+            entries.fdb.is_contested(&peer.mac)
+                || peer.subnets().any(|subnet| entries.routes.is_contested(&subnet))
+        };
+        let changed = self.changed.get(network);
+        let status = |node: &NodeName, peer: &Peer, state, reason| PeerStatus {
+            node: node.clone(),
+            state,
+            reason,
+            via: via(member, peer).into(),
+            subnets: peer.subnets().collect(),
+            underlay: peer.underlay,
+            mac: peer.mac,
+            changed_at_ms: changed.and_then(|changed| changed.get(node)).copied().unwrap_or(WallMs(0)),
+        };
+        let here = peers.iter().map(|(node, peer)| match self.failure_of(member, peer) {
+            Some(reason) => status(node, peer, PeerState::Failing, Some(reason)),
+            None if contested(peer) => {
+                let reason = "another node claims its MAC or subnet".to_owned();
+                status(node, peer, PeerState::Contested, Some(reason))
+            }
+            None => status(node, peer, PeerState::Programmed, None),
+        });
+        let held = member.held().peers().iter().map(|(node, peer)| {
+            let reason = "gone with most others at once: kept for a while".to_owned();
+            status(node, peer, PeerState::Held, Some(reason))
+        });
+        here.chain(held).collect()
+    }
+}
+
+fn count(member: &Member) -> usize {
+    match member.known() {
+        Known::Synced(peers) => peers.len() + member.held().peers().len(),
+        Known::Unsynced => 0,
+    }
+}
+
+fn via(member: &Member, peer: &Peer) -> &'static str {
+    let direct = |subnet: Subnet| {
+        matches!(member.entries().routes.get(&subnet), Some(Via::Direct(_)))
+    };
+    if peer.subnets().any(direct) { "direct" } else { "vxlan" }
+}

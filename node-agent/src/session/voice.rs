@@ -1,0 +1,66 @@
+//! What an agent says in a session.
+
+use overlay::{decide::lease::Vtep, name::NetworkName};
+use proto::v1::{self, agent_message::Message};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::{Held, Joins, SessionError};
+
+/// What this side says, and has said.
+pub struct Voice {
+    say: mpsc::Sender<v1::AgentMessage>,
+    said: Joins,
+}
+
+impl Voice {
+    pub fn new(say: mpsc::Sender<v1::AgentMessage>, said: Joins) -> Self {
+        Self { say, said }
+    }
+
+    pub async fn say(&self, message: Message) -> Result<(), SessionError> {
+        let message = v1::AgentMessage {
+            message: Some(message),
+        };
+        let gone = |_| SessionError::Broken(Box::new(Status::unavailable("the stream is gone")));
+        self.say.send(message).await.map_err(gone)
+    }
+
+    pub async fn join(&self, network: &NetworkName, held: &Held) -> Result<(), SessionError> {
+        match self.said.get(network) {
+            Some(vtep) => {
+                let join = join(network, vtep, held);
+                self.say(Message::Join(join)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Joins what is new or has another VTEP, and leaves what is gone.
+    pub async fn follow(&mut self, joins: Joins, held: &mut Held) -> Result<(), SessionError> {
+        let before = std::mem::replace(&mut self.said, joins);
+        for network in before.keys().filter(|network| !self.said.contains_key(*network)) {
+            held.revisions.remove(network);
+            let leave = v1::Leave {
+                network: network.to_string(),
+            };
+            self.say(Message::Leave(leave)).await?;
+        }
+        for (network, vtep) in &self.said {
+            if before.get(network) != Some(vtep) {
+                self.join(network, held).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn join(network: &NetworkName, vtep: &Vtep, held: &Held) -> v1::Join {
+    let text = |value: Option<String>| value.unwrap_or_default();
+    v1::Join {
+        network: network.to_string(),
+        underlay: text(vtep.underlay.map(|address| address.to_string())),
+        mac: text(vtep.mac.map(|mac| mac.to_string())),
+        revision: held.revisions.get(network).copied().unwrap_or(0),
+    }
+}

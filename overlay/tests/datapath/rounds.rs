@@ -1,0 +1,90 @@
+//! The plan reaches the desired state from whatever it finds.
+
+use std::cell::Cell;
+
+use model::{
+    kernel::{Kernel, Refusal},
+    make::hosts,
+};
+use overlay::datapath::{
+    host::Host,
+    observed::Observed,
+    plan::plan,
+    step::{Step, Target},
+};
+use proptest::{prelude::*, test_runner::TestRunner};
+
+use super::{
+    cases,
+    right::{leads_elsewhere, wrong},
+    with_leftovers,
+};
+
+/// Steps of IPv6 routes that the kernel refuses for as long as somebody else has one.
+pub fn is_in_vain(step: &Step, seen: &Observed) -> bool {
+    match step {
+        Step::SetRoute(route) => {
+            matches!(route.target, Target::Overlay(_)) && leads_elsewhere(route.subnet, seen)
+        }
+        _ => false,
+    }
+}
+
+/// How many rounds it took until a plan had nothing more to do.
+pub fn rounds(host: &Host, kernel: &mut Kernel) -> Result<u32, TestCaseError> {
+    let mut done: Vec<String> = Vec::new();
+    for round in 0..3 {
+        let seen = kernel.observe();
+        let mut steps = plan(host, &seen).steps;
+        steps.retain(|step| !is_in_vain(step, &seen));
+        if steps.is_empty() {
+            return Ok(round);
+        }
+        done.extend(steps.iter().map(Step::to_string));
+        for (step, refusal) in kernel.apply_all(&steps) {
+            done.push(format!("refused: {step}: {refusal}"));
+        }
+    }
+    prop_assert!(false, "there is no end to it: {:#?}", done);
+    Ok(3)
+}
+
+#[test]
+fn a_plan_reaches_the_desired_state_from_any_leftovers() {
+    let (all, twice) = (Cell::new(0), Cell::new(0));
+    TestRunner::new(cases(600))
+        .run(&with_leftovers(hosts()), |(host, seen)| {
+            let mut kernel = Kernel::under(&host, seen);
+            let rounds = rounds(&host, &mut kernel)?;
+            prop_assert_eq!(wrong(&host, &kernel.observe()), Vec::<String>::new());
+            all.set(all.get() + 1);
+            twice.set(twice.get() + u32::from(rounds > 1));
+            Ok(())
+        })
+        .unwrap();
+    let (all, twice) = (all.get(), twice.get());
+    println!("{twice} of {all} needed a second round");
+    assert!(twice * 50 < all, "{twice} of {all} needed a second round");
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// On a kernel that never heard of us every step is done.
+    #[test]
+    fn a_fresh_kernel_refuses_nothing(host in hosts()) {
+        let kernel = super::settled(&host);
+        prop_assert_eq!(plan(&host, &kernel.observe()).steps, []);
+        prop_assert_eq!(wrong(&host, &kernel.observe()), Vec::<String>::new());
+    }
+
+    /// What is refused is refused because of somebody else.
+    #[test]
+    fn only_others_are_in_the_way((host, seen) in with_leftovers(hosts())) {
+        let mut kernel = Kernel::under(&host, seen.clone());
+        for (step, refusal) in kernel.apply_all(&plan(&host, &seen).steps) {
+            let theirs = refusal == Refusal::GatewayElsewhere && is_in_vain(&step, &seen);
+            prop_assert!(theirs, "{}: {}", step, refusal);
+        }
+    }
+}
