@@ -11,7 +11,6 @@ use crate::{
     output::{Format, Output},
 };
 
-mod clock;
 mod connect;
 mod failure;
 mod lease;

@@ -7,10 +7,10 @@ use proto::v1;
 use crate::{
     connect::Connection,
     failure::Failure,
-    output::{self, Output},
+    output::{self, Output, section, table_of},
 };
 
-use row::{AttachmentRow, NodeDetail};
+use row::{NodeDetail, TroubledRow};
 pub use row::{NodeRow, lag};
 
 mod row;
@@ -65,14 +65,13 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
 }
 
 fn described(detail: &NodeDetail, output: &Output) -> String {
+    let (now_ms, width) = (output.now_ms, output.width);
     let mut text = output::described(&detail.node);
     if !detail.attachments.is_empty() {
         text.push('\n');
-        text.push_str(&output::table_of::<AttachmentRow>(
-            &detail.attachments,
-            output.now_ms,
-            output.width,
-        ));
+        text.push_str(&table_of(&detail.attachments, now_ms, width));
     }
-    text
+    let troubled = detail.attachments.iter().flat_map(|of| of.troubled.clone());
+    let troubled: Vec<TroubledRow> = troubled.collect();
+    text + &section("peers that its kernel refuses", &troubled, now_ms, width)
 }

@@ -1,14 +1,14 @@
 //! What is listed or shown, as a table, JSON or YAML on standard output.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::ValueEnum;
+use options::{clock, table};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{clock, failure::Failure};
+use crate::failure::Failure;
 
-pub mod table;
 pub mod yaml;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,7 +44,7 @@ impl Output {
             format,
             now_ms: clock::now_ms(),
             width: match format {
-                Format::Table => terminal_width(),
+                Format::Table => table::terminal_width(),
                 Format::Wide | Format::Json | Format::Yaml => None,
             },
         }
@@ -101,35 +101,16 @@ impl Output {
 
 /// The rows as a table with a header, without its spare columns where they have no room.
 pub fn table_of<R: Row>(rows: &[R], now_ms: u64, width: Option<usize>) -> String {
-    let header = R::COLUMNS.iter().map(ToString::to_string).collect();
     let rows = rows.iter().map(|row| row.cells(now_ms));
-    let mut rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let mut spare = R::SPARE.iter();
-    loop {
-        let text = table::aligned(rows.iter().cloned());
-        let widest = text.lines().map(|line| line.chars().count()).max();
-        if width.is_none_or(|width| widest.unwrap_or(0) <= width) {
-            return text;
-        }
-        let Some(name) = spare.next() else {
-            return text;
-        };
-        if let Some(column) = rows[0].iter().position(|head| head == name) {
-            for row in &mut rows {
-                row.remove(column);
-            }
-        }
-    }
+    table::fitted(R::COLUMNS, R::SPARE, rows, width)
 }
 
-fn terminal_width() -> Option<usize> {
-    let out = io::stdout();
-    if !out.is_terminal() {
-        return None;
+/// A titled table, or nothing where there is nothing to say.
+pub fn section<R: Row>(title: &str, rows: &[R], now_ms: u64, width: Option<usize>) -> String {
+    if rows.is_empty() {
+        return String::new();
     }
-    let size = rustix::termios::tcgetwinsize(out).ok()?;
-    // A terminal that does not know says 0.
-    Some(usize::from(size.ws_col)).filter(|columns| *columns != 0)
+    format!("\n{title}\n{}", table_of(rows, now_ms, width))
 }
 
 /// A line for each field of a flat object.

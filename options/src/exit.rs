@@ -26,12 +26,20 @@ impl Termination for Exit {
 #[error("{0}")]
 pub struct BadUsage(pub String);
 
+/// Nothing is wrong with what was asked, and it cannot be done now. A command that
+/// returns one ends with [`Exit::NotReady`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct NotReady(pub String);
+
 impl Exit {
     /// How a program ends that met `error`.
     pub fn of(error: &anyhow::Error) -> Self {
         // Among the causes too: who adds context does not change the blame.
         if error.chain().any(|cause| cause.is::<BadUsage>()) {
             Self::BadUsage
+        } else if error.chain().any(|cause| cause.is::<NotReady>()) {
+            Self::NotReady
         } else {
             Self::Failed
         }

@@ -1,5 +1,5 @@
-//! How every Weft binary reads its flags, its config file and its log format,
-//! and what its exit code means.
+//! How every Weft binary reads its flags and its config file, logs, prints tables and
+//! times for people, and what its exit code means.
 //!
 //! Every option is a flag. A config file (`--config FILE`, TOML) holds the same
 //! options under their long names, so there is nothing to learn twice:
@@ -25,17 +25,19 @@ use clap::{ArgMatches, Parser};
 use thiserror::Error;
 
 pub mod address;
+pub mod clock;
 pub mod daemon;
 pub mod duration;
 pub mod exit;
 pub mod file;
 pub mod log;
 mod nearest;
+pub mod table;
 
 pub use address::parse_address;
 pub use daemon::serve;
 pub use duration::{format_duration, parse_duration};
-pub use exit::{BadUsage, Exit};
+pub use exit::{BadUsage, Exit, NotReady};
 pub use log::{Common, LogFormat};
 
 /// Why there are no arguments to go on with.

@@ -1,4 +1,6 @@
-//! Columns that line up.
+//! Columns that line up, on a terminal that may be narrow.
+
+use std::io::{self, IsTerminal};
 
 /// Between two columns.
 const GAP: usize = 3;
@@ -27,6 +29,45 @@ pub fn aligned(rows: impl IntoIterator<Item = Vec<String>>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Rows under their heads, without spare columns (the least important first) where there
+/// is no room for them; no width: any length.
+pub fn fitted(
+    heads: &[&str],
+    spare: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+    width: Option<usize>,
+) -> String {
+    let header = heads.iter().map(ToString::to_string).collect();
+    let mut rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let mut spare = spare.iter();
+    loop {
+        let text = aligned(rows.iter().cloned());
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        if width.is_none_or(|width| widest.unwrap_or(0) <= width) {
+            return text;
+        }
+        let Some(name) = spare.next() else {
+            return text;
+        };
+        if let Some(column) = rows[0].iter().position(|head| head == name) {
+            for row in &mut rows {
+                row.remove(column);
+            }
+        }
+    }
+}
+
+/// What a line on standard output has room for; none where it is no terminal.
+pub fn terminal_width() -> Option<usize> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(out).ok()?;
+    // A terminal that does not know says 0.
+    Some(usize::from(size.ws_col)).filter(|columns| *columns != 0)
 }
 
 /// One row in columns of these widths.

@@ -1,12 +1,10 @@
 //! A lease as it is listed.
 
+use options::clock;
 use proto::v1;
 use serde::Serialize;
 
-use crate::{
-    clock,
-    output::{Row, joined, or_dash, some},
-};
+use crate::output::{Row, joined, or_dash, some};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LeaseRow {

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use options::{clock, table};
 use overlay::name::NetworkName;
 use proto::v1;
 use serde::Serialize;
 
 use super::row::LeaseRow;
 use crate::{
-    clock,
     connect::Connection,
     failure::Failure,
-    output::{Output, Row, table},
+    output::{Output, Row},
 };
 
 #[derive(Debug, Args)]

@@ -1,10 +1,10 @@
 //! A node as it is listed and shown.
 
+use options::clock;
 use proto::v1;
 use serde::Serialize;
 
 use crate::{
-    clock,
     lease::lease_state,
     output::{Row, joined, or_dash, some},
 };
@@ -45,11 +45,26 @@ pub struct AttachmentRow {
     pub applied_revision: Option<u64>,
     pub feed_revision: u64,
     pub lag_ms: Option<u64>,
+    /// What its agent says, and when it said so; null where the controller asked does
+    /// not know, or the agent does not say.
+    pub mtu: Option<u32>,
+    pub peers: Option<u64>,
+    pub troubled: Vec<TroubledRow>,
+    pub reported_at: Option<String>,
     pub state: Option<&'static str>,
     /// When the lease may be reclaimed; null while its session lives.
     pub expires_at: Option<String>,
     #[serde(skip)]
     pub expires_at_ms: u64,
+}
+
+/// A peer whose entries a node's kernel refuses.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TroubledRow {
+    #[serde(skip)]
+    pub network: String,
+    pub node: String,
+    pub reason: Option<String>,
 }
 
 impl From<v1::Node> for NodeRow {
@@ -83,9 +98,24 @@ impl From<v1::Node> for NodeDetail {
 
 impl From<v1::NodeNetwork> for AttachmentRow {
     fn from(network: v1::NodeNetwork) -> Self {
+        // Peers without an MTU are known before there is a way to them; an agent that
+        // says neither is older than these words.
+        let said = network.mtu != 0 || network.peers != 0;
+        let state = lease_state(network.state());
+        let troubled = network.troubled.into_iter();
         Self {
             lag_ms: network.lag_ms,
-            state: lease_state(network.state()),
+            mtu: Some(network.mtu).filter(|mtu| *mtu != 0),
+            peers: Some(network.peers).filter(|_| said),
+            troubled: troubled
+                .map(|peer| TroubledRow {
+                    network: network.network.clone(),
+                    node: peer.node,
+                    reason: some(peer.reason),
+                })
+                .collect(),
+            reported_at: clock::utc_or_none(network.reported_at_ms),
+            state,
             expires_at: clock::utc_or_none(network.expires_at_ms),
             expires_at_ms: network.expires_at_ms,
             network: network.network,
@@ -125,22 +155,40 @@ impl Row for NodeRow {
 
 impl Row for AttachmentRow {
     const COLUMNS: &'static [&'static str] = &[
-        "NETWORK", "SUBNETS", "UNDERLAY", "MAC", "STATE", "EXPIRES", "APPLIED", "FEED", "LAG",
+        "NETWORK", "SUBNETS", "UNDERLAY", "MAC", "MTU", "PEERS", "STATE", "EXPIRES", "APPLIED",
+        "FEED", "LAG",
     ];
-    const SPARE: &'static [&'static str] = &["MAC", "FEED", "UNDERLAY", "APPLIED", "EXPIRES"];
+    const SPARE: &'static [&'static str] = &[
+        "MAC", "FEED", "UNDERLAY", "APPLIED", "EXPIRES", "MTU", "PEERS",
+    ];
 
     fn cells(&self, now_ms: u64) -> Vec<String> {
-        let applied = self.applied_revision;
+        let number = |number: Option<u64>| number.map_or("-".into(), |number| number.to_string());
         vec![
             self.network.clone(),
             joined(&self.subnets),
             or_dash(self.underlay.as_ref()),
             or_dash(self.mac.as_ref()),
+            number(self.mtu.map(u64::from)),
+            number(self.peers),
             self.state.unwrap_or("-").into(),
             clock::from_now(self.expires_at_ms, now_ms),
-            applied.map_or("-".into(), |revision| revision.to_string()),
+            number(self.applied_revision),
             self.feed_revision.to_string(),
             self.lag_ms.map_or("-".into(), lag),
+        ]
+    }
+}
+
+impl Row for TroubledRow {
+    const COLUMNS: &'static [&'static str] = &["NETWORK", "PEER", "REASON"];
+    const SPARE: &'static [&'static str] = &["NETWORK"];
+
+    fn cells(&self, _now_ms: u64) -> Vec<String> {
+        vec![
+            self.network.clone(),
+            self.node.clone(),
+            or_dash(self.reason.as_ref()),
         ]
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use options::{clock, table};
 use proto::v1;
 use serde::Serialize;
 
 use crate::{
-    clock,
     network::NetworkRow,
     node::{NodeRow, lag},
-    output::{Row, counted, or_dash, some, table, table_of},
+    output::{Row, counted, or_dash, section, some},
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -209,14 +209,6 @@ impl Row for SetAsideRow {
             or_dash(reason.as_ref()),
         ]
     }
-}
-
-/// A titled table, or nothing where there is nothing to say.
-fn section<R: Row>(title: &str, rows: &[R], now_ms: u64, width: Option<usize>) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    format!("\n{title}\n{}", table_of(rows, now_ms, width))
 }
 
 #[cfg(test)]

@@ -45,6 +45,38 @@ fn a_node_lags_as_its_slowest_network() {
 }
 
 #[test]
+fn an_agents_word_about_its_kernel() {
+    let told = |network: v1::NodeNetwork| AttachmentRow::from(network);
+    let whole = told(v1::NodeNetwork {
+        mtu: 1450,
+        peers: 3,
+        troubled: vec![v1::PeerTrouble {
+            node: "b".into(),
+            reason: "No space left on device".into(),
+        }],
+        reported_at_ms: 1_709_164_800_000,
+        ..network("x", 5, None)
+    });
+    assert_eq!((whole.mtu, whole.peers), (Some(1450), Some(3)));
+    assert_eq!(whole.reported_at.as_deref(), Some("2024-02-29T00:00:00Z"));
+    assert_eq!(
+        whole.troubled[0].cells(0),
+        ["x", "b", "No space left on device"]
+    );
+    let lonely = told(v1::NodeNetwork {
+        mtu: 1450,
+        ..network("x", 5, None)
+    });
+    assert_eq!(lonely.peers, Some(0));
+    let of_an_older_agent = told(network("x", 5, None));
+    assert_eq!(
+        (of_an_older_agent.mtu, of_an_older_agent.peers),
+        (None, None)
+    );
+    assert!(of_an_older_agent.troubled.is_empty());
+}
+
+#[test]
 fn readiness_of_the_absent_is_unknown() {
     let node = v1::Node {
         state: "disconnected".into(),
