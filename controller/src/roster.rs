@@ -9,11 +9,16 @@ use std::{
 use overlay::{
     id::SessionId,
     name::{NetworkName, NodeName},
+    time::WallMs,
     txn::Revision,
 };
+use proto::v1;
 use tokio::sync::oneshot;
 
 use crate::feed::Feed;
+
+/// Of the peers that an agent names as troubled, so many are remembered.
+const MOST_TROUBLED: usize = 20;
 
 /// Why a session ends from the controller's side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +42,21 @@ pub struct Present {
     pub version: String,
     pub ready: bool,
     pub reason: String,
-    /// What the node's kernel holds, by network.
-    pub applied: BTreeMap<NetworkName, Revision>,
+    /// Of each network it has joined.
+    pub networks: BTreeMap<NetworkName, Word>,
     end: oneshot::Sender<End>,
+}
+
+/// An agent's last word about one network in its node's kernel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Word {
+    /// What the kernel holds; 0: nothing has been said.
+    pub applied: Revision,
+    pub mtu: u32,
+    pub peers: u64,
+    pub troubled: Vec<v1::PeerTrouble>,
+    /// None: nothing has been said.
+    pub at: Option<WallMs>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +85,10 @@ impl Roster {
             version,
             ready: false,
             reason: "has not reported yet".into(),
-            applied: networks.into_iter().map(|network| (network, 0)).collect(),
+            networks: networks
+                .into_iter()
+                .map(|network| (network, Word::default()))
+                .collect(),
             end,
         };
         self.present.insert(node, present);
@@ -143,7 +163,7 @@ impl Present {
     /// How far the node's kernel is behind in its slowest network; none: it has not
     /// said anything about its kernel.
     pub fn lag(&self, feed: &Feed) -> Option<Duration> {
-        let networks = self.applied.keys();
+        let networks = self.networks.keys();
         networks
             .filter_map(|network| self.lag_in(network, feed))
             .max()
@@ -152,11 +172,26 @@ impl Present {
     /// What was there before the session cannot have been applied by it any earlier.
     pub fn lag_in(&self, network: &NetworkName, feed: &Feed) -> Option<Duration> {
         let applied = self
-            .applied
+            .networks
             .get(network)
-            .copied()
+            .map(|word| word.applied)
             .filter(|applied| *applied > 0)?;
         Some(feed.lag(network, applied).min(self.since.elapsed()))
+    }
+}
+
+impl Word {
+    /// Takes in what the agent says now. What its kernel holds does not become less.
+    pub fn hear(&mut self, said: v1::NetworkReport, now: WallMs) {
+        let mut troubled = said.troubled;
+        troubled.truncate(MOST_TROUBLED);
+        *self = Self {
+            applied: said.applied_revision.max(self.applied),
+            mtu: said.mtu,
+            peers: said.peers,
+            troubled,
+            at: Some(now),
+        };
     }
 }
 
@@ -166,3 +201,6 @@ pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let place = (last as f64 * share).round() as usize;
     sorted.get(place).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,7 @@ impl Agent {
         let network = v1::NetworkReport {
             network: self.network.clone(),
             applied_revision: self.held.revision,
+            ..v1::NetworkReport::default()
         };
         let report = agent_message::Message::Report(v1::Report {
             networks: vec![network],

@@ -131,7 +131,8 @@ fn attachment(
     here: Option<&Present>,
 ) -> v1::NodeNetwork {
     let feed = state.feed();
-    let applied = here.and_then(|here| here.applied.get(network)).copied();
+    let word = here.and_then(|here| here.networks.get(network)).cloned();
+    let word = word.unwrap_or_default();
     let lag = here.and_then(|here| here.lag_in(network, &feed));
     let encoded = encode::lease(network, name, lease, clock::now());
     v1::NodeNetwork {
@@ -139,12 +140,16 @@ fn attachment(
         subnets: encoded.subnets,
         underlay: encoded.underlay,
         mac: encoded.mac,
-        applied_revision: applied.unwrap_or(0),
+        applied_revision: word.applied,
         feed_revision: feed.newest(network),
         lag_ms: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
         state: encoded.state,
         gone_at_ms: lease.value.gone_at.map_or(0, |at| at.0),
         expires_at_ms: encoded.expires_at_ms,
+        mtu: word.mtu,
+        peers: word.peers,
+        troubled: word.troubled,
+        reported_at_ms: word.at.map_or(0, |at| at.0),
     }
 }
 

@@ -14,7 +14,7 @@ use proto::{
 use uuid::Uuid;
 
 use super::{Joined, Over, Session};
-use crate::keeper::Failure;
+use crate::{clock, keeper::Failure};
 
 impl Session {
     pub(super) async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
@@ -60,7 +60,7 @@ impl Session {
         let (node, sid, network) = (self.node.clone(), self.sid, join.network.clone());
         let entered = self.keeper.with(move |state| {
             if let Some(here) = state.roster.session(&node, sid) {
-                here.applied.insert(network, 0);
+                here.networks.entry(network).or_default();
             }
         });
         entered.await.map_err(|failure| failure.to_string())?;
@@ -89,7 +89,7 @@ impl Session {
         self.keeper
             .tell(move |state| {
                 if let Some(here) = state.roster.session(&node, sid) {
-                    here.applied.remove(&network);
+                    here.networks.remove(&network);
                 }
             })
             .await;
@@ -106,7 +106,7 @@ impl Session {
                     let Some(here) = state.roster.get(&node).filter(|here| here.sid == sid) else {
                         return;
                     };
-                    let networks = here.applied.keys();
+                    let networks = here.networks.keys();
                     networks
                         .filter_map(|network| here.lag_in(network, &feed))
                         .collect()
@@ -118,9 +118,9 @@ impl Session {
                 here.reason = report.reason;
                 for said in report.networks {
                     if let Ok(network) = said.network.parse::<NetworkName>()
-                        && let Some(applied) = here.applied.get_mut(&network)
+                        && let Some(word) = here.networks.get_mut(&network)
                     {
-                        *applied = said.applied_revision.max(*applied);
+                        word.hear(said, clock::now());
                     }
                 }
                 for lag in lags.into_iter().filter(|lag| !lag.is_zero()) {

@@ -267,6 +267,7 @@ fn report(applied_revision: u64) -> AgentMessage {
     let network = NetworkReport {
         network: NETWORK.into(),
         applied_revision,
+        ..NetworkReport::default()
     };
     AgentMessage {
         message: Some(agent_message::Message::Report(Report {
