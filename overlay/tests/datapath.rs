@@ -29,10 +29,12 @@ use model::{
 use overlay::datapath::{host::Host, observed::Observed, plan::plan};
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 
-/// So many cases; what failed once is tried again first.
+/// So many cases, times what `PROPTEST_CASES` is to its default of 256; what failed once
+/// is tried again first.
 fn cases(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default().cases;
     ProptestConfig {
-        cases,
+        cases: (cases * default).div_ceil(256),
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "tests/datapath/regressions.txt",
         ))),

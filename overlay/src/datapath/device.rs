@@ -112,9 +112,13 @@ impl Device {
         );
         when(link.mac != self.mac, Change::Mac(self.mac));
         when(link.mtu != self.mtu, Change::Mtu(self.mtu));
-        // What comes into the range of IPv6 has it anew, with the kernel's defaults.
-        let anew = link.mtu < LEAST_MTU_V6 && self.mtu >= LEAST_MTU_V6;
-        when(link.makes_addresses || anew, Change::NoOwnAddresses);
+        // What comes into the range of IPv6 has it anew, with the kernel's defaults. What
+        // is below has none, and cannot be told.
+        let anew = link.mtu < LEAST_MTU_V6;
+        when(
+            self.mtu >= LEAST_MTU_V6 && (anew || link.makes_addresses),
+            Change::NoOwnAddresses,
+        );
         when(
             link.offload.is_some_and(|on| on != self.offload),
             Change::Offload(self.offload),

@@ -59,7 +59,7 @@ pub fn wrong(host: &Host, seen: &Observed) -> Vec<String> {
 
 /// A route of a network that waits for a better uplink.
 fn is_idle(host: &Host, route: &SeenRoute, seen: &Observed) -> bool {
-    let Hop::Gateway { device, .. } = route.hop else {
+    let (Hop::Gateway { device, .. } | Hop::Device(device)) = route.hop else {
         return false;
     };
     let link = seen.links.iter().find(|link| link.index == device);

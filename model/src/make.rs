@@ -1,0 +1,12 @@
+//! Strategies: hosts, what an earlier life left in their kernels, changes to their
+//! peers. Values are few and small, so that they collide and shrink to what can be read.
+
+mod foreign;
+mod hosts;
+mod leftovers;
+mod peers;
+
+pub use foreign::{Foreign, foreign, is_foreign, plant};
+pub use hosts::{Part, Standing, doubtful_hosts, host, hosts};
+pub use leftovers::{leftovers, own_leftovers, parts};
+pub use peers::{changes, peers};
