@@ -16,6 +16,8 @@ use proto::v1::{self, controller_message::Message};
 use thiserror::Error;
 use tracing::warn;
 
+/// Where it is, in its directory.
+pub const FILE: &str = "state";
 /// The first line tells what the rest is.
 const MAGIC: &[u8] = b"weft-agent state 1\n";
 const HEADER: usize = 12;
@@ -44,7 +46,7 @@ pub struct Kept {
 impl Kept {
     /// What the file holds; nothing where there is none.
     pub fn open(directory: &Path) -> Result<(Self, Vec<Message>), KeptError> {
-        let path = directory.join("state");
+        let path = directory.join(FILE);
         let failed = |what| {
             let path = path.clone();
             move |source| KeptError { what, path, source }

@@ -48,6 +48,7 @@ use crate::{
     session::{Held, Joins, Told},
 };
 use trouble::Trouble;
+pub use uplinks::may_offload;
 pub use view::Readiness;
 
 mod keep;

@@ -31,3 +31,14 @@ fn a_torn_identity_is_an_error_and_not_a_new_machine() {
     assert_eq!(error.matches("EOF while parsing").count(), 1, "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"v\":1,\"id\":");
 }
+
+#[test]
+fn who_peeks_makes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = directory.path().join("state");
+    assert!(Identity::peek(&nowhere).unwrap().is_none());
+    assert!(!nowhere.exists());
+    let identity = Identity::open(&nowhere).unwrap();
+    let peeked = Identity::peek(&nowhere).unwrap().unwrap();
+    assert_eq!((peeked.id(), peeked.mac()), (identity.id(), identity.mac()));
+}

@@ -27,7 +27,7 @@ pub enum AskError {
         path.display()
     )]
     Nobody { path: PathBuf },
-    #[error("{} is root's alone; ask with sudo", path.display())]
+    #[error("{} is not open to this user; ask with sudo", path.display())]
     Forbidden { path: PathBuf },
     #[error(
         "the weft-agent at {} has not answered within {}",

@@ -39,11 +39,18 @@ fn head(status: &Status) -> String {
     let mut lines = vec![
         ("state", state),
         ("node", format!("{}, id {}", status.node, status.id)),
-        ("agent", format!("version {}, MAC {}", status.version, status.mac)),
+        (
+            "agent",
+            format!("version {}, MAC {}", status.version, status.mac),
+        ),
         ("controller", controller.unwrap_or("none").to_owned()),
         (
             "kernel",
-            format!("compared {} ago, read in {}", clock::rough(ago), short(took)),
+            format!(
+                "compared {} ago, read in {}",
+                clock::rough(ago),
+                short(took)
+            ),
         ),
     ];
     if let Some(reason) = &status.not_kept {
@@ -88,10 +95,17 @@ fn facts(network: &NetworkStatus) -> Vec<(&'static str, String)> {
         lines.push(("masquerade", (if masquerade { "yes" } else { "no" }).into()));
     }
     if let Some(offload) = network.checksum_offload {
-        let maker = if offload { "by the hardware" } else { "by the kernel" };
+        let maker = if offload {
+            "by the hardware"
+        } else {
+            "by the kernel"
+        };
         let reason = network.checksum_offload_reason.as_ref();
         let reason = reason.map(|reason| format!(": {reason}"));
-        lines.push(("checksums", format!("{maker}{}", reason.unwrap_or_default())));
+        lines.push((
+            "checksums",
+            format!("{maker}{}", reason.unwrap_or_default()),
+        ));
     }
     if network.revision != 0 {
         let applied = if network.applied_revision == network.revision {
@@ -111,7 +125,9 @@ fn counts(peers: &[PeerStatus]) -> String {
     let count = |state| peers.iter().filter(|peer| peer.state == state).count();
     let troubled = troubled.map(|state| (count(state), word(state)));
     let troubled = troubled.iter().filter(|(count, _)| *count != 0);
-    let words: Vec<String> = troubled.map(|(count, word)| format!("{count} {word}")).collect();
+    let words: Vec<String> = troubled
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     match words.as_slice() {
         [] => peers.len().to_string(),
         words => format!("{} ({})", peers.len(), words.join(", ")),

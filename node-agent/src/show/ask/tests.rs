@@ -28,7 +28,12 @@ async fn answered_with(pieces: &[&str]) -> Result<Reply, AskError> {
 
 #[tokio::test]
 async fn an_answer_in_pieces_is_one() {
-    let pieces = ["HTTP/1.1 2", "00 OK\r\nContent-Length: 4\r\n\r", "\n{ ", "}\n"];
+    let pieces = [
+        "HTTP/1.1 2",
+        "00 OK\r\nContent-Length: 4\r\n\r",
+        "\n{ ",
+        "}\n",
+    ];
     let reply = answered_with(&pieces).await.unwrap();
     assert_eq!((reply.code, reply.body.as_str()), (200, "{ }\n"));
     let reply = answered_with(&["HTTP/1.0 204 No Content\r\n\r\n"]).await;
@@ -75,7 +80,10 @@ async fn who_is_silent_is_not_waited_for_for_ever() {
     let _listener = UnixListener::bind(&path).unwrap();
     let within = Duration::from_millis(20);
     let error = ask(&path, "GET", "/status", within).await.unwrap_err();
-    assert!(error.to_string().ends_with("has not answered within 20ms"), "{error}");
+    assert!(
+        error.to_string().ends_with("has not answered within 20ms"),
+        "{error}"
+    );
 }
 
 /// Root may connect to whatever it likes: then there is nothing to see here.
@@ -84,7 +92,7 @@ async fn a_socket_of_somebody_else() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("agent.sock");
     let _listener = UnixListener::bind(&path).unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
     if let Err(error) = UnixStream::connect(&path).await {
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         let error = ask(&path, "GET", "/status", SOON).await.unwrap_err();

@@ -31,7 +31,10 @@ fn network(peers: Vec<PeerStatus>) -> NetworkStatus {
         vni: Some(1),
         port: Some(4789),
         device: Some("weft1".into()),
-        subnets: vec!["10.32.1.0/24".parse().unwrap(), "fd00:1::/64".parse().unwrap()],
+        subnets: vec![
+            "10.32.1.0/24".parse().unwrap(),
+            "fd00:1::/64".parse().unwrap(),
+        ],
         uplink: Some("eth0".into()),
         underlay: Some("10.0.0.11".parse().unwrap()),
         mtu: Some(1450),
@@ -122,7 +125,10 @@ fn what_is_wrong_comes_first_and_last() {
         assert!(page.lines().any(|known| known == line), "{line}\n{page}");
     }
     let first = page.lines().next().unwrap();
-    assert_eq!(first, "state         NOT READY: ip route replace 10.32.2.0/24: no space");
+    assert_eq!(
+        first,
+        "state         NOT READY: ip route replace 10.32.2.0/24: no space"
+    );
     assert!(page.ends_with("10.32.9.0/24 metric 77 proto 4\n"), "{page}");
 }
 
@@ -156,7 +162,11 @@ peers   0
 
 #[test]
 fn a_narrow_terminal_shows_fewer_columns() {
-    let narrow = status(vec![network(vec![peer("web-2", PeerState::Programmed, None)])]);
+    let narrow = status(vec![network(vec![peer(
+        "web-2",
+        PeerState::Programmed,
+        None,
+    )])]);
     let page = page(&narrow, NOW, Some(60));
     let last: Vec<&str> = page.lines().rev().take(2).collect();
     assert_eq!(

@@ -1,0 +1,34 @@
+use overlay::datapath::observed::{Hop, SeenRoute};
+
+use super::*;
+
+#[test]
+fn a_plan_reads_like_a_script() {
+    let plan = Plan {
+        steps: vec![Step::NoFirewall, Step::Admit("10.0.0.2".parse().unwrap())],
+        blocked: vec![SeenRoute {
+            subnet: "10.32.2.0/24".parse().unwrap(),
+            metric: 77,
+            protocol: 4,
+            hop: Hop::Device(2),
+        }],
+    };
+    assert_eq!(
+        text(&plan, &["network blue: this node has no lease in it yet".into()]),
+        "\
+# network blue: this node has no lease in it yet
+# somebody else's route 10.32.2.0/24 metric 77 proto 4 is where ours should be; it would be left alone
+nft delete table inet weft
+nft add element inet weft peers 10.0.0.2
+# 2 steps; nothing was changed
+"
+    );
+}
+
+#[test]
+fn nothing_to_do() {
+    assert_eq!(
+        text(&Plan::default(), &[]),
+        "# the kernel is as it should be\n"
+    );
+}
