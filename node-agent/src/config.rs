@@ -169,7 +169,9 @@ pub fn host(url: &str) -> &str {
     if let Some((inside, _)) = authority.strip_prefix('[').and_then(|a| a.split_once(']')) {
         return inside;
     }
-    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+    authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host)
 }
 
 #[cfg(test)]

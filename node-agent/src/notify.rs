@@ -29,7 +29,9 @@ impl Notify {
         let interval = env::var("WATCHDOG_USEC").ok();
         let interval = interval.and_then(|us| us.parse().ok().map(Duration::from_micros));
         Self {
-            socket: env::var("NOTIFY_SOCKET").ok().and_then(|path| connect(&path)),
+            socket: env::var("NOTIFY_SOCKET")
+                .ok()
+                .and_then(|path| connect(&path)),
             // Twice as often as is asked for.
             watchdog: interval.map(|every| (every / 2, Instant::now())),
             said: String::new(),
@@ -56,6 +58,8 @@ impl Notify {
             }
             Some(reason) => format!("STATUS=not ready: {reason}"),
         };
+        // A new line would say something else.
+        let text = text.replace('\n', " ");
         if text != self.said {
             self.say(&text);
             self.said = text;
