@@ -3,6 +3,7 @@
 mod device;
 mod entry;
 mod route;
+mod v6;
 
 use std::{
     collections::{BTreeMap, VecDeque},

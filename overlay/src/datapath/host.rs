@@ -163,12 +163,18 @@ impl Host {
 
     /// None while no network knows its uplink.
     pub fn firewall(&self) -> Option<Firewall> {
+        let frame = self.frame()?;
+        let sources = self
+            .carried()
+            .flat_map(|(member, _)| member.entries().sources.iter());
+        let sources = sources.map(|(address, ())| *address).collect();
+        Some(Firewall { frame, sources })
+    }
+
+    /// The firewall without the peers.
+    pub fn frame(&self) -> Option<Frame> {
         let mut frame = Frame::default();
-        let mut sources = BTreeSet::new();
-        for member in self.members() {
-            let Some(uplink) = member.uplink() else {
-                continue;
-            };
+        for (member, uplink) in self.carried() {
             let network = member.network();
             frame.ports.insert(network.port);
             frame.uplinks.insert(uplink.name.clone());
@@ -176,15 +182,14 @@ impl Host {
             if network.masquerade {
                 frame.masquerade.extend(member.own());
             }
-            sources.extend(
-                member
-                    .entries()
-                    .sources
-                    .iter()
-                    .map(|(address, ())| *address),
-            );
         }
-        (!frame.ports.is_empty()).then_some(Firewall { frame, sources })
+        (!frame.ports.is_empty()).then_some(frame)
+    }
+
+    /// The networks whose way out of the host is known.
+    fn carried(&self) -> impl Iterator<Item = (&Member, &Uplink)> {
+        self.members()
+            .filter_map(|member| Some((member, member.uplink()?)))
     }
 
     /// The settings that forwarding needs, and no others.

@@ -59,6 +59,10 @@ pub fn plan(host: &Host, observed: &Observed) -> Plan {
     let us = Us::among(host.mac(), &observed.links);
     let mut phases = Phases::default();
     let mut places = BTreeMap::new();
+    // Devices first: until they are gone the port is guarded.
+    if host.is_complete() {
+        strays(host, observed, &us, &mut phases);
+    }
     guard(host, observed, &mut phases);
     for member in host.members() {
         let Some(wanted) = member.wanted() else {
@@ -70,9 +74,6 @@ pub fn plan(host: &Host, observed: &Observed) -> Plan {
     }
     settings(host, &places, observed, &mut phases);
     let blocked = routes(host, &places, observed, &us, &mut phases);
-    if host.is_complete() {
-        strays(host, observed, &us, &mut phases);
-    }
     Plan {
         steps: phases.in_order(),
         blocked,
@@ -276,6 +277,18 @@ fn routes(
         .iter()
         .filter_map(|(vni, place)| Some((place.index?, *vni)))
         .collect();
+    let here = |link: &&Link| {
+        let vni = Vni::try_from(link.vxlan.vni);
+        us.devices.contains(&link.index) && vni.is_ok_and(|vni| places.contains_key(&vni))
+    };
+    // These go before any route comes.
+    let made_anew: BTreeSet<u32> = observed
+        .links
+        .iter()
+        .filter(here)
+        .map(|link| link.index)
+        .filter(|index| !indices.contains_key(index))
+        .collect();
     let synced: BTreeSet<Vni> = host
         .members()
         .filter(|member| matches!(member.known(), Known::Synced(_)))
@@ -291,7 +304,10 @@ fn routes(
             Hop::Unreachable | Hop::Other => None,
         };
         let is_ours = ours(Object::Route(seen), us);
-        if is_ours && is_in_the_way(host, seen, &indices) {
+        if is_ours
+            && !on_device.is_some_and(|index| made_anew.contains(&index))
+            && is_in_the_way(host, seen, &indices)
+        {
             phases.routes.push(Step::DropRoute(doomed(seen)));
             continue;
         }

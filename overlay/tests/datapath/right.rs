@@ -20,8 +20,7 @@ use overlay::{
     subnet::{Family, Subnet},
 };
 
-/// Everything that is not as it should be; `others` are the routes whose place somebody
-/// else has.
+/// Everything that is not as it should be, beside the places that somebody else has.
 pub fn wrong(host: &Host, seen: &Observed) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut wanted_routes = BTreeSet::new();

@@ -35,7 +35,7 @@ fn with_loss() -> impl Strategy<Value = (Host, NetworkName, BTreeSet<NodeName>)>
 }
 
 fn first(host: &Host) -> (NetworkName, Peers) {
-    let member = host.members().next().unwrap();
+    let member = host.members().next().expect("a network");
     (member.network().name.clone(), known(member).clone())
 }
 
