@@ -8,6 +8,7 @@ use overlay::{
     datapath::{
         host::Host,
         member::Member,
+        observed::Observed,
         plan::{Plan, plan},
         step::Step,
     },
@@ -56,10 +57,13 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let mut kernel = Kernel::open()?;
     find_uplinks(&mut host, &mut kernel, options, &mut notes).await;
     let observed = kernel.look(&host.settings(), mac)?;
-    let plan = plan(&host, &observed);
-    let anew = |step: &Step| matches!(step, Step::Firewall(_));
-    if observed.firewall.is_some() && plan.steps.iter().any(anew) {
-        notes.push("every start puts the firewall's table in place anew, be it as it may".into());
+    let mut plan = plan(&host, &observed);
+    if leave_out_firewall(&mut plan, &observed) {
+        notes.push(
+            "the table inet weft is there, for the same peers; a start replaces it if anything \
+             else in it is wrong, and tries that out in the kernel, which this does not"
+                .into(),
+        );
     }
     print(&text(&plan, &notes)).context("cannot write the plan")
 }
@@ -149,6 +153,19 @@ async fn find_uplinks(
             Err(error) => notes.push(format!("network {name}: {}", options::sentence(&error))),
         }
     }
+}
+
+/// Of a table that another process installed only the peers can be told without a
+/// change: where they are right, it is not known that anything is to be done.
+fn leave_out_firewall(plan: &mut Plan, observed: &Observed) -> bool {
+    let Some(seen) = &observed.firewall else {
+        return false;
+    };
+    let before = plan.steps.len();
+    let may_be_right =
+        |step: &Step| matches!(step, Step::Firewall(wanted) if wanted.sources == seen.sources);
+    plan.steps.retain(|step| !may_be_right(step));
+    plan.steps.len() != before
 }
 
 /// Notes look like a shell's comments, and steps like its commands.

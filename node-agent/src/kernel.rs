@@ -13,7 +13,10 @@
 use std::{collections::BTreeMap, io};
 
 use netlink_sys::protocols::NETLINK_ROUTE;
-use overlay::{datapath::step::Step, network::Vni};
+use overlay::{
+    datapath::{firewall::Frame, step::Step},
+    network::Vni,
+};
 use thiserror::Error;
 
 use self::{
@@ -76,6 +79,11 @@ impl Kernel {
             firewall: nft::Table::open().map_err(KernelError::Firewall)?,
             devices: BTreeMap::new(),
         })
+    }
+
+    /// Takes over a firewall that an earlier run installed, if it is what it should be.
+    pub fn recognise_firewall(&mut self, frame: &Frame) -> Result<(), NftError> {
+        self.firewall.recognise(frame)
     }
 
     /// Tells when somebody else changes the firewall.

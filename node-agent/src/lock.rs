@@ -64,7 +64,8 @@ pub struct KernelLock {
 
 impl KernelLock {
     pub fn take() -> Result<Self, LockError> {
-        let name = SocketAddr::from_abstract_name("weft-agent").map_err(|_| LockError::KernelTaken)?;
+        let name =
+            SocketAddr::from_abstract_name("weft-agent").map_err(|_| LockError::KernelTaken)?;
         let socket = UnixDatagram::bind_addr(&name).map_err(|_| LockError::KernelTaken)?;
         Ok(Self { _socket: socket })
     }

@@ -102,7 +102,9 @@ impl Metrics {
                 Known::Synced(peers) => peers.len(),
                 Known::Unsynced => 0,
             });
-            let held = member.map(Member::held).map_or(0, |held| held.peers().len());
+            let held = member
+                .map(Member::held)
+                .map_or(0, |held| held.peers().len());
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
             self.peers.get_or_create(&label).set(number(peers));
             self.held.get_or_create(&label).set(number(held));
@@ -144,7 +146,11 @@ impl Metrics {
             "Reading all that is ours in the kernel",
             self.look_seconds.clone(),
         );
-        all.register("looks", "Full comparisons with the kernel", self.looks.clone());
+        all.register(
+            "looks",
+            "Full comparisons with the kernel",
+            self.looks.clone(),
+        );
         all.register(
             "netlink_overruns",
             "Notifications lost; everything was looked at instead",

@@ -116,6 +116,8 @@ pub struct Reconciler {
     write_at: Option<Instant>,
     /// Why the last good state is not on disk.
     not_kept: Option<String>,
+    /// What this run was told has been written, or cannot be.
+    wrote: bool,
 }
 
 /// The last full look.
@@ -169,6 +171,7 @@ impl Reconciler {
             began: now,
             write_at: None,
             not_kept: None,
+            wrote: false,
         }
     }
 
@@ -264,6 +267,12 @@ impl Reconciler {
         self.steps = Vec::new();
         let began = Instant::now();
         let settings = self.host.settings();
+        if let Some(frame) = self.host.frame()
+            && let Err(error) = block_in_place(|| self.kernel.recognise_firewall(&frame))
+        {
+            // Then it is installed again.
+            debug!(%error);
+        }
         let observed = match block_in_place(|| self.kernel.look(&settings, self.host.mac())) {
             Ok(observed) => observed,
             Err(error) => {
@@ -277,7 +286,9 @@ impl Reconciler {
         self.looked.at = began;
         self.looked.took = began.elapsed();
         self.metrics.looks.inc();
-        self.metrics.look_seconds.observe(self.looked.took.as_secs_f64());
+        self.metrics
+            .look_seconds
+            .observe(self.looked.took.as_secs_f64());
         if self.looked.settled && !plan.steps.is_empty() {
             self.count_drift(&plan.steps);
         }
@@ -302,7 +313,12 @@ impl Reconciler {
         let took = began.elapsed();
         self.metrics.count_steps(steps, &outcome, took);
         if steps.len() > DEAF {
-            info!(steps = steps.len(), failed = outcome.failures.len(), ?took, "the kernel is programmed");
+            info!(
+                steps = steps.len(),
+                failed = outcome.failures.len(),
+                ?took,
+                "the kernel is programmed"
+            );
             self.look_soon();
         }
         outcome
@@ -351,7 +367,10 @@ impl Reconciler {
         }
         let let_go = self.host.holds_until().map(|until| self.began + until);
         let others = [self.uplinks_at, let_go, self.write_at, self.notify.next()];
-        others.into_iter().flatten().fold(self.look_at, Instant::min)
+        others
+            .into_iter()
+            .flatten()
+            .fold(self.look_at, Instant::min)
     }
 
     /// What the kernel tells.
@@ -398,7 +417,10 @@ impl Reconciler {
             self.metrics.drift(kind, *count);
         }
         let first = steps.first().map(ToString::to_string);
-        info!(steps = steps.len(), first, "somebody changed what is ours: putting it back");
+        info!(
+            steps = steps.len(),
+            first, "somebody changed what is ours: putting it back"
+        );
     }
 
     /// Tells the controller, systemd and the log what has become of it all.

@@ -43,7 +43,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
         Some(Verb::Leave { network }) => show::leave(&options.socket, network).await,
         Some(Verb::Cleanup { forget }) => {
             cleanup::run(&options.state_dir, &options.socket, *forget)
-        },
+        }
     }
 }
 
@@ -101,7 +101,8 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     let (told, heard) = mpsc::channel(BACKLOG);
     let urls = options.controller;
     // A task of its own: a round in the kernel does not keep the session waiting.
-    let session = tokio::spawn(async move { keep(&urls, member, &mut identity, held, &told).await });
+    let session =
+        tokio::spawn(async move { keep(&urls, member, &mut identity, held, &told).await });
     // Whatever ends first ends the agent; what was not taken in yet is told again.
     tokio::select! {
         done = reconciler.run(heard, requests, stop) => done,

@@ -201,7 +201,9 @@ async fn one(
     let previous = previous.map(ToString::to_string).collect();
     let sid = identity.next_session()?;
     let joins = member.joins.borrow_and_update().clone();
-    let mut first = joins.iter().map(|(network, vtep)| join(network, vtep, held));
+    let mut first = joins
+        .iter()
+        .map(|(network, vtep)| join(network, vtep, held));
     let hello = v1::Hello {
         node: member.node.to_string(),
         node_id: identity.id().to_string(),

@@ -18,7 +18,14 @@ fn an_agent_whose_log_is_full_goes_on() -> Result<()> {
     let agent = || {
         let mut command = host.command(process::weft("weft-agent")?);
         let state = host.directory().join("state");
-        command.args(["--controller", &lab.controller_urls()?, "--node", "h1", "--iface", "eth0"]);
+        command.args([
+            "--controller",
+            &lab.controller_urls()?,
+            "--node",
+            "h1",
+            "--iface",
+            "eth0",
+        ]);
         command.arg("--insecure").arg("--state-dir").arg(&state);
         command.arg("--socket").arg(state.join("agent.sock"));
         command.stdout(Stdio::null());

@@ -24,11 +24,23 @@ fn all_reach_all(containers: &[Container], mtu: u16) -> Result<()> {
         for to in containers.iter().filter(|to| to.mac != from.mac) {
             for address in &to.addresses {
                 let pings = ping(from, *address, 3)?;
-                assert_eq!(pings.lost(), 0, "{} to {address}: {}", from.name(), pings.said.stdout);
+                assert_eq!(
+                    pings.lost(),
+                    0,
+                    "{} to {address}: {}",
+                    from.name(),
+                    pings.said.stdout
+                );
                 // What fits is not split on the way; IP and ICMP have headers, too.
                 let headers = if address.is_ipv4() { 28 } else { 48 };
                 let pings = ping_sized(from, *address, 2, mtu - headers, Fragments::Never)?;
-                assert_eq!(pings.lost(), 0, "{} to {address}: {}", from.name(), pings.said.stdout);
+                assert_eq!(
+                    pings.lost(),
+                    0,
+                    "{} to {address}: {}",
+                    from.name(),
+                    pings.said.stdout
+                );
                 let more = ping_sized(from, *address, 1, mtu - headers + 1, Fragments::Never)?;
                 assert_eq!(more.received, 0, "{}", more.said.stdout);
                 tcp(from, to, *address, 1 << 20)?;
@@ -46,7 +58,14 @@ fn over_ipv4() -> Result<()> {
 
 #[test]
 fn over_ipv6() -> Result<()> {
-    let six = ["--pool", "10.50.0.0/16", "--pool", "fd77:50::/48", "--underlay", "v6"];
+    let six = [
+        "--pool",
+        "10.50.0.0/16",
+        "--pool",
+        "fd77:50::/48",
+        "--underlay",
+        "v6",
+    ];
     let (_lab, _agents, containers) = lab(&six, "six")?;
     all_reach_all(&containers, 1430)
 }

@@ -24,7 +24,9 @@ fn controllers_and_etcd_are_gone() -> Result<()> {
         controller.kill()?;
     }
     // What is ours is put back as ever.
-    let route = lab.host(1).json(&["ip", "-j", "route", "show", "proto", "77", "type", "unicast"])?;
+    let route = lab.host(1).json(&[
+        "ip", "-j", "route", "show", "proto", "77", "type", "unicast",
+    ])?;
     assert_eq!(route.as_array().map(Vec::len), Some(1), "{route}");
     for agent in &mut agents {
         agent.kill()?;
@@ -67,7 +69,12 @@ fn a_host_reboots_meanwhile() -> Result<()> {
     agents[0].launch()?;
     patiently("the overlay is restored from disk", || {
         let pings = ping(&one, other.v4(), 1)?;
-        ensure!(pings.lost() == 0, "{}\n{}", pings.said.stdout, agents[0].log());
+        ensure!(
+            pings.lost() == 0,
+            "{}\n{}",
+            pings.said.stdout,
+            agents[0].log()
+        );
         Ok(())
     })?;
     let status = agents[0].status()?;

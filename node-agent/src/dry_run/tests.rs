@@ -1,4 +1,7 @@
-use overlay::datapath::observed::{Hop, SeenRoute};
+use overlay::datapath::{
+    firewall::{Firewall, Frame, Seen},
+    observed::{Hop, SeenRoute},
+};
 
 use super::*;
 
@@ -31,4 +34,36 @@ fn nothing_to_do() {
         text(&Plan::default(), &[]),
         "# the kernel is as it should be\n"
     );
+}
+
+#[test]
+fn a_table_for_the_same_peers_may_be_right() {
+    let peer = "10.0.0.2".parse().unwrap();
+    let firewall = Firewall {
+        frame: Frame::default(),
+        sources: [peer].into(),
+    };
+    let replaced = || Plan {
+        steps: vec![
+            Step::Firewall(Box::new(firewall.clone())),
+            Step::Admit(peer),
+        ],
+        blocked: Vec::new(),
+    };
+    let seen = |sources: &[std::net::IpAddr]| Observed {
+        firewall: Some(Seen {
+            frame: None,
+            sources: sources.iter().copied().collect(),
+        }),
+        ..Observed::default()
+    };
+    for (observed, left_out) in [
+        (Observed::default(), false),
+        (seen(&[]), false),
+        (seen(&[peer]), true),
+    ] {
+        let mut plan = replaced();
+        assert_eq!(leave_out_firewall(&mut plan, &observed), left_out);
+        assert_eq!(plan.steps.len(), if left_out { 1 } else { 2 });
+    }
 }

@@ -1,15 +1,11 @@
 //! What others change in the kernel, as it happens. It may be told late or not at all:
 //! whoever listens looks again, and does not count.
 
-use std::{io, os::fd::AsFd};
+use std::{future::poll_fn, io};
 
-use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use netlink_sys::{AsyncSocket, TokioSocket, protocols::NETLINK_ROUTE};
 use overlay::datapath::host::Sighting;
-use rustix::{
-    io::Errno,
-    net::{RecvFlags, recv},
-};
-use tokio::io::{Interest, unix::AsyncFd};
+use rustix::io::Errno;
 
 use super::{
     decode::{AF_BRIDGE, address, link::Interface, neighbour, route},
@@ -66,61 +62,65 @@ pub enum News {
     Overrun,
 }
 
-#[derive(Debug)]
 pub struct Events {
-    socket: AsyncFd<Socket>,
+    socket: TokioSocket,
     buffer: Vec<u8>,
 }
 
 impl Events {
-    /// What happens from now on.
+    /// What happens from now on. Needs a runtime around it.
     pub fn open() -> io::Result<Self> {
         Self::with_buffer(RECEIVE_BUFFER)
     }
 
     fn with_buffer(bytes: usize) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.set_non_blocking(true)?;
+        let mut events = Self {
+            socket: TokioSocket::new(NETLINK_ROUTE)?,
+            buffer: Vec::with_capacity(READ),
+        };
+        let socket = events.socket.socket_mut();
         socket.bind_auto()?;
-        enlarge(&socket, bytes)?;
+        enlarge(socket, bytes)?;
         for group in GROUPS {
             socket.add_membership(group)?;
         }
-        Ok(Self {
-            socket: AsyncFd::with_interest(socket, Interest::READABLE)?,
-            buffer: vec![0; READ],
-        })
+        Ok(events)
     }
 
-    /// Waits until something happened, and tells what is known by then; that may be
-    /// nothing that anybody asked for.
+    /// Waits until something happened, and tells what is known by then.
     ///
-    /// It can be dropped: it waits only before it has read anything.
+    /// It can be dropped: it waits only while it holds nothing that it has read.
     pub async fn next(&mut self) -> io::Result<Vec<News>> {
-        loop {
-            let mut ready = self.socket.readable().await?;
-            let mut news = Vec::new();
-            for _ in 0..AT_ONCE {
-                let socket = ready.get_inner().as_fd();
-                match recv(socket, &mut self.buffer[..], RecvFlags::TRUNC) {
-                    Ok((_, length)) => match self.buffer.get(..length) {
-                        Some(datagram) => news.extend(Messages::of(datagram).filter_map(read)),
-                        None => news.push(News::Overrun),
-                    },
-                    Err(Errno::NOBUFS) => news.push(News::Overrun),
-                    Err(Errno::INTR) => {}
-                    Err(Errno::WOULDBLOCK) => {
-                        ready.clear_ready();
-                        break;
-                    }
-                    Err(error) => return Err(error.into()),
+        let mut news = Vec::new();
+        while news.is_empty() {
+            let first = poll_fn(|cx| {
+                self.buffer.clear();
+                self.socket.poll_recv(cx, &mut self.buffer)
+            });
+            let mut received = first.await;
+            for left in (0..AT_ONCE).rev() {
+                match received.map_err(|error| (Errno::from_io_error(&error), error)) {
+                    // It may have been longer than what there was room for.
+                    Ok(()) if self.buffer.len() >= READ => news.push(News::Overrun),
+                    Ok(()) => news.extend(Messages::of(&self.buffer).filter_map(read)),
+                    Err((Some(Errno::NOBUFS), _)) => news.push(News::Overrun),
+                    Err((Some(Errno::INTR), _)) => {}
+                    Err((Some(Errno::WOULDBLOCK), _)) => break,
+                    Err((_, error)) => return Err(error),
                 }
+                if left == 0 {
+                    break;
+                }
+                self.buffer.clear();
+                received = self
+                    .socket
+                    .socket_ref()
+                    .recv(&mut self.buffer, 0)
+                    .map(|_| ());
             }
             news.dedup();
-            if !news.is_empty() {
-                return Ok(news);
-            }
         }
+        Ok(news)
     }
 }
 

@@ -8,8 +8,7 @@
 use std::{io, time::Duration};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NetlinkMessage, NetlinkSerializable,
 };
 use netlink_sys::SocketAddr;
 use rustix::{
@@ -18,10 +17,16 @@ use rustix::{
 };
 use thiserror::Error;
 
-use self::answer::Answer;
-pub use self::answer::{Message, Messages, Refusal};
+use self::{answer::Answer, batch::Batch};
+pub use self::{
+    answer::{Message, Messages, Refusal},
+    batch::Answers,
+    request::Request,
+};
 
 mod answer;
+mod batch;
+mod request;
 
 /// What fits into one call. The failures of more messages than this would not fit into
 /// the receive buffer.
@@ -56,22 +61,6 @@ pub enum NetlinkError {
     Torn,
 }
 
-pub struct Request<I> {
-    pub payload: I,
-    /// Beside those of every request.
-    pub flags: u16,
-}
-
-/// What became of a batch.
-#[derive(Debug, Default)]
-pub struct Answers {
-    /// By number in the batch. All others were done, unless answers were lost.
-    pub refused: Vec<(usize, Refusal)>,
-    /// Answers were lost: which requests failed is not known, and the kernel is to be
-    /// looked at again.
-    pub lost: Option<NetlinkError>,
-}
-
 #[derive(Debug)]
 pub struct Socket {
     socket: netlink_sys::Socket,
@@ -85,7 +74,10 @@ impl Socket {
         Self::with_buffer(protocol, RECEIVE_BUFFER)
     }
 
-    fn with_buffer(protocol: isize, receive_buffer: usize) -> Result<Self, NetlinkError> {
+    pub(super) fn with_buffer(
+        protocol: isize,
+        receive_buffer: usize,
+    ) -> Result<Self, NetlinkError> {
         let open = |what| move |source| NetlinkError::Open { what, source };
         let mut socket = netlink_sys::Socket::new(protocol).map_err(open("open"))?;
         socket.bind_auto().map_err(open("bind"))?;
@@ -121,7 +113,7 @@ impl Socket {
         let mut batch = Batch::default();
         self.outgoing.clear();
         for request in requests {
-            let message = message(request);
+            let message = request.message();
             if !batch.is_empty() && self.outgoing.len() + message.buffer_len() > BATCH {
                 batch = self.flush(&batch, &mut answers);
             }
@@ -144,7 +136,7 @@ impl Socket {
     ) -> Result<(), NetlinkError> {
         self.outgoing.clear();
         let flags = request.flags | NLM_F_ACK;
-        let sequence = self.encode(message(Request { flags, ..request }));
+        let sequence = self.encode(Request { flags, ..request }.message());
         let asked = self.exchange(sequence, each).map(|_| ());
         if matches!(asked, Err(NetlinkError::Lost(_))) {
             self.drain();
@@ -162,7 +154,7 @@ impl Socket {
     ) -> Result<(), NetlinkError> {
         self.outgoing.clear();
         let flags = NLM_F_DUMP;
-        let mut sequence = self.encode(message(Request { payload, flags }));
+        let mut sequence = self.encode(Request { payload, flags }.message());
         let before = into.len();
         for _ in 0..TRIES {
             let whole = self.exchange(sequence, &mut |message| into.extend(read(message.body)));
@@ -296,12 +288,9 @@ impl Socket {
     fn drain(&mut self) {
         loop {
             match self.receive(RecvFlags::DONTWAIT) {
-                Err(NetlinkError::Lost(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return;
-                }
                 Err(NetlinkError::Lost(error))
-                    if Errno::from_io_error(&error) != Some(Errno::NOBUFS)
-                        && Errno::from_io_error(&error) != Some(Errno::MSGSIZE) =>
+                    if ![Some(Errno::NOBUFS), Some(Errno::MSGSIZE)]
+                        .contains(&Errno::from_io_error(&error)) =>
                 {
                     return;
                 }
@@ -316,50 +305,6 @@ pub(super) fn enlarge(socket: &netlink_sys::Socket, bytes: usize) -> io::Result<
     sockopt::set_socket_recv_buffer_size_force(socket, bytes)
         .or_else(|_| sockopt::set_socket_recv_buffer_size(socket, bytes))
         .map_err(io::Error::from)
-}
-
-fn message<I>(request: Request<I>) -> NetlinkMessage<I> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | request.flags;
-    NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request.payload))
-}
-
-/// The messages that go with one call.
-#[derive(Default)]
-struct Batch {
-    /// Its first one's number among all.
-    first: usize,
-    length: usize,
-    sequence: Option<u32>,
-    /// Where the last one is.
-    last: usize,
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Notes what is refused. True: the last one is answered.
-    fn note(&self, datagram: &[u8], refused: &mut Vec<(usize, Refusal)>) -> bool {
-        let mut answered = false;
-        for message in Messages::of(datagram) {
-            let number = message.sequence.wrapping_sub(self.sequence.unwrap_or(0));
-            let Some(number) = usize::try_from(number)
-                .ok()
-                .filter(|number| *number < self.length)
-            else {
-                continue;
-            };
-            match message.answer() {
-                Answer::Told => continue,
-                Answer::Done => {}
-                Answer::Refused(refusal) => refused.push((self.first + number, refusal)),
-            }
-            answered |= number + 1 == self.length;
-        }
-        answered
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! It is installed whole, in one transaction that first throws away what was there, so
 //! no packet ever finds it half. Only the peers' addresses are changed in place. What
 //! others do to it is noticed by reading it: right after an install the kernel's own
-//! telling of it is kept ([`Shape`]), and later compared.
+//! telling of it is kept, and later compared.
 
 mod abi;
 mod answer;
@@ -13,6 +13,7 @@ mod message;
 mod rule;
 mod shape;
 mod sources;
+mod transaction;
 mod watch;
 
 use std::{
@@ -25,13 +26,7 @@ use overlay::datapath::firewall::{Firewall, Frame, Seen, TABLE};
 use rustix::net::{AddressFamily, SocketType, netdevice};
 use thiserror::Error;
 
-use self::{
-    abi::{chain, hook, netlink},
-    layout::Chain,
-    link::Link,
-    message::{Attributes, Batch},
-    shape::Shape,
-};
+use self::{link::Link, message::Attributes, shape::Shape};
 pub use self::{link::Trouble, watch::Watch};
 
 #[derive(Debug, Error)]
@@ -62,6 +57,9 @@ struct Installed {
     shape: Shape,
 }
 
+/// Of the table that is made to be compared with.
+const REHEARSAL: &str = "weft-rehearsal";
+
 /// How often the table is installed until nobody else changed any rule between the
 /// install and the reading.
 const ATTEMPTS: u32 = 4;
@@ -75,13 +73,48 @@ impl Table {
         })
     }
 
+    /// Takes over a table that an earlier run installed for this frame, if it is still
+    /// what an install would make: the kernel is asked to make the same under another
+    /// name, where no packet meets it, and to tell it.
+    ///
+    /// To install it again would cost some packet on its way: while rules are
+    /// exchanged, one that has begun with the old ones finds their sets empty.
+    pub fn recognise(&mut self, frame: &Frame) -> Result<(), NftError> {
+        if self.installed.is_some() {
+            return Ok(());
+        }
+        let failed = |trouble| NftError::Kernel {
+            what: "recognise",
+            trouble,
+        };
+        let Some(shape) = Shape::read(&mut self.link, TABLE, 0).map_err(failed)? else {
+            return Ok(());
+        };
+        let indices = indices(frame)?;
+        // One that was left by a run that died in between.
+        self.forget(REHEARSAL)?;
+        self.link
+            .commit(transaction::rehearse(REHEARSAL, frame, &indices))
+            .map_err(failed)?;
+        let rehearsed = Shape::read(&mut self.link, REHEARSAL, abi::table::DORMANT);
+        self.forget(REHEARSAL)?;
+        if rehearsed.map_err(failed)?.as_ref() == Some(&shape) {
+            self.installed = Some(Installed {
+                frame: frame.clone(),
+                indices,
+                shape,
+            });
+        }
+        Ok(())
+    }
+
     /// None: there is no such table.
     pub fn look(&mut self) -> Result<Option<Seen>, NftError> {
         let failed = |trouble| NftError::Kernel {
             what: "read",
             trouble,
         };
-        let Some(shape) = Shape::read(&mut self.link).map_err(failed)? else {
+        let Some(shape) = Shape::read(&mut self.link, TABLE, 0).map_err(failed)? else {
             return Ok(None);
         };
         let sources = sources::read(&mut self.link).map_err(failed)?;
@@ -106,9 +139,9 @@ impl Table {
         for _ in 0..ATTEMPTS {
             let before = self.generation().map_err(failed)?;
             self.link
-                .commit(whole(firewall, &indices))
+                .commit(transaction::install(firewall, &indices))
                 .map_err(failed)?;
-            let shape = Shape::read(&mut self.link).map_err(failed)?;
+            let shape = Shape::read(&mut self.link, TABLE, 0).map_err(failed)?;
             let after = self.generation().map_err(failed)?;
             // Else another's change may be in what was read, and would be taken for ours.
             if let Some(shape) = shape
@@ -128,9 +161,11 @@ impl Table {
     /// A table that is gone already is a success.
     pub fn remove(&mut self) -> Result<(), NftError> {
         self.installed = None;
-        let mut batch = Batch::new();
-        batch.add(abi::message::DEL_TABLE, 0, &table());
-        match self.link.commit(batch) {
+        self.forget(TABLE)
+    }
+
+    fn forget(&mut self, name: &str) -> Result<(), NftError> {
+        match self.link.commit(transaction::remove(name)) {
             Err(trouble) if !trouble.is_absence() => Err(NftError::Kernel {
                 what: "remove",
                 trouble,
@@ -150,9 +185,7 @@ impl Table {
             if admit.is_empty() && bar.is_empty() {
                 return Ok(());
             }
-            let mut batch = Batch::new();
-            sources::bar(&mut batch, bar.iter().copied());
-            sources::admit(&mut batch, admit.iter().copied());
+            let batch = transaction::change_sources(admit, &bar);
             let trouble = match self.link.commit(batch) {
                 Ok(()) => return Ok(()),
                 Err(trouble) => trouble,
@@ -201,72 +234,6 @@ fn indices(frame: &Frame) -> Result<BTreeMap<String, u32>, NftError> {
             }),
         })
         .collect()
-}
-
-/// The transaction after which the table is this and nothing else.
-fn whole(firewall: &Firewall, indices: &BTreeMap<String, u32>) -> Batch {
-    let mut batch = Batch::new();
-    // To delete one that is not there is an error; to make one that is there is none.
-    batch.add(abi::message::NEW_TABLE, netlink::CREATE, &table());
-    batch.add(abi::message::DEL_TABLE, 0, &table());
-    batch.add(abi::message::NEW_TABLE, netlink::CREATE, &table());
-    sources::declare(&mut batch);
-    sources::admit(&mut batch, firewall.sources.iter().copied());
-    let chains = layout::chains(&firewall.frame, indices);
-    for chain in &chains {
-        batch.add(
-            abi::message::NEW_CHAIN,
-            netlink::CREATE,
-            &declaration(chain),
-        );
-    }
-    for chain in &chains {
-        for rule in &chain.rules {
-            let mut attributes = Attributes::default();
-            attributes
-                .text(abi::rule::TABLE, TABLE)
-                .text(abi::rule::CHAIN, chain.name)
-                .nest(abi::rule::EXPRESSIONS, |list| {
-                    list.append(rule.expressions());
-                });
-            let flags = netlink::CREATE | netlink::APPEND;
-            batch.add(abi::message::NEW_RULE, flags, &attributes);
-        }
-    }
-    batch
-}
-
-fn table() -> Attributes {
-    let mut attributes = Attributes::default();
-    attributes
-        .text(abi::table::NAME, TABLE)
-        .number(abi::table::FLAGS, 0);
-    attributes
-}
-
-fn declaration(chain: &Chain) -> Attributes {
-    let mut attributes = Attributes::default();
-    attributes
-        .text(chain::TABLE, TABLE)
-        .text(chain::NAME, chain.name);
-    if let Some(base) = &chain.base {
-        let accept = abi::verdict::ACCEPT.to_be_bytes();
-        attributes
-            .text(chain::TYPE, base.kind)
-            .bytes(chain::POLICY, &accept)
-            .nest(chain::HOOK, |at| {
-                at.number(hook::NUMBER, base.hook);
-                at.bytes(hook::PRIORITY, &base.priority.to_be_bytes());
-                if !base.devices.is_empty() {
-                    at.nest(hook::DEVICES, |devices| {
-                        for device in &base.devices {
-                            devices.text(hook::DEVICE_NAME, device);
-                        }
-                    });
-                }
-            });
-    }
-    attributes
 }
 
 #[cfg(test)]

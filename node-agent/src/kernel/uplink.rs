@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::{
     Kernel,
     decode::{
-        address::{self, Held},
+        address::{self, Fitness, Held},
         link::Interface,
         route::{self, Path},
     },
@@ -101,7 +101,8 @@ impl Kernel {
         held: &[Held],
     ) -> Result<(Interface, IpAddr), UplinkError> {
         let first = |device: &Interface| {
-            let of_it = |held: &&Held| held.fit && held.address.index == device.index;
+            let of_it =
+                |held: &&Held| held.fitness != Fitness::No && held.address.index == device.index;
             let held = held.iter().find(of_it);
             held.map(|held| held.address.address)
                 .ok_or_else(|| UplinkError::NoAddress {
@@ -124,10 +125,12 @@ impl Kernel {
         }
         let way = self.way_out(ask, family)?;
         let device = self.device(way.device)?;
-        // The kernel may prefer an address that only this link knows.
+        // What the kernel would send from may be known to this link only, or for a while.
         let source = way.source.filter(|source| {
             let is_it = |held: &&Held| held.address.address == *source;
-            held.iter().find(is_it).is_some_and(|held| held.fit)
+            held.iter()
+                .find(is_it)
+                .is_some_and(|held| held.fitness != Fitness::No)
         });
         let address = source.map_or_else(|| first(&device), Ok)?;
         Ok((device, address))
@@ -196,7 +199,7 @@ impl Kernel {
         (!self.devices.contains_key(&device)).then_some(way)
     }
 
-    /// All addresses of this family, those that one may send from first.
+    /// All addresses of this family, the fittest first.
     fn held(&mut self, family: Family) -> Result<Vec<Held>, UplinkError> {
         let mut held = Vec::new();
         look::addresses(&mut self.socket, None, &mut held, |body| {
@@ -204,7 +207,7 @@ impl Kernel {
             (Family::of(held.address.address) == family).then_some(held)
         })
         .map_err(ask_for("its addresses"))?;
-        held.sort_by_key(|held| Reverse(held.fit));
+        held.sort_by_key(|held| Reverse(held.fitness));
         Ok(held)
     }
 

@@ -17,7 +17,7 @@ use super::Reconciler;
 use crate::{kept::KeptError, session::Told};
 
 /// What comes within this time is written together.
-const TOGETHER: Duration = Duration::from_millis(300);
+const TOGETHER: Duration = Duration::from_millis(20);
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -71,6 +71,7 @@ impl Reconciler {
 
     pub(super) fn write_anew(&mut self) {
         self.write_at = None;
+        self.wrote = true;
         let words = self.words();
         let written = block_in_place(|| self.kept.write_anew(words.into_iter()));
         self.heed_disk(written);
@@ -86,7 +87,10 @@ impl Reconciler {
             Err(error) => {
                 let reason = options::sentence(&error);
                 if self.not_kept.is_none() {
-                    warn!(reason, "the last good state is not on disk: after a reboot without a controller this host has none");
+                    warn!(
+                        reason,
+                        "the last good state is not on disk: after a reboot without a controller this host has none"
+                    );
                 }
                 self.not_kept = Some(reason);
                 self.write_at = Some(Instant::now() + AGAIN);

@@ -22,6 +22,7 @@ impl Reconciler {
         }
         let joined = |network: &NetworkName| self.host.member(network).is_some_and(is_synced);
         held.revisions.retain(|network, _| joined(network));
+        self.wrote = !held.revisions.is_empty();
         self.held = held.clone();
         self.publish();
         held
@@ -133,7 +134,8 @@ impl Reconciler {
             if self.host.leave(name) {
                 warn!(network = %name, "the network was deleted");
                 self.forget(name);
-                self.refused.insert(name.clone(), "the network was deleted".into());
+                self.refused
+                    .insert(name.clone(), "the network was deleted".into());
                 self.owe_look();
             }
             return;
@@ -159,5 +161,4 @@ impl Reconciler {
             );
         }
     }
-
 }

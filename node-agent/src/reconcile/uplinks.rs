@@ -97,8 +97,7 @@ impl Reconciler {
     }
 
     pub(super) fn heed_link(&mut self, link: &Interface) {
-        if self.may_be_uplink(link.index)
-            || self.settings.uplink.iface.as_ref() == Some(&link.name)
+        if self.may_be_uplink(link.index) || self.settings.uplink.iface.as_ref() == Some(&link.name)
         {
             self.uplinks_soon();
         }

@@ -95,15 +95,24 @@ impl Reconciler {
             let Some(member) = self.host.member(name) else {
                 return Some(format!("network {name}: no controller has told of it yet"));
             };
-            if let Some(reason) = self.no_uplink.get(name).filter(|_| member.uplink().is_none()) {
+            if let Some(reason) = self
+                .no_uplink
+                .get(name)
+                .filter(|_| member.uplink().is_none())
+            {
                 return Some(format!("network {name}: {reason}"));
             }
             if member.wanted().is_none() {
-                return Some(format!("network {name}: {}", member.problem().unwrap_or_default()));
+                return Some(format!(
+                    "network {name}: {}",
+                    member.problem().unwrap_or_default()
+                ));
             }
             if let Some(rival) = self.host.rival(name) {
                 let vni = member.vni();
-                return Some(format!("network {name}: VNI {vni} is network {rival}'s on this host"));
+                return Some(format!(
+                    "network {name}: VNI {vni} is network {rival}'s on this host"
+                ));
             }
             if !is_synced(member) {
                 return Some(format!("network {name}: its peers are not known yet"));
@@ -111,14 +120,23 @@ impl Reconciler {
         }
         if let Some(failing) = self.trouble.failing().next() {
             let more = self.trouble.failing().count() - 1;
-            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            let more = if more > 0 {
+                format!(" (and {more} more)")
+            } else {
+                String::new()
+            };
             return Some(format!("{}: {}{more}", failing.step, failing.reason));
         }
         if self.held.revisions != self.applied {
             return Some("the kernel is being programmed".into());
         }
+        if !self.wrote && !self.wanted.is_empty() {
+            return Some("the last good state is on its way to the disk".into());
+        }
         if self.session.is_none() {
-            return Some("no session with a controller; the last known state is in the kernel".into());
+            return Some(
+                "no session with a controller; the last known state is in the kernel".into(),
+            );
         }
         None
     }
@@ -128,7 +146,9 @@ impl Reconciler {
             let member = member?;
             let held = member.held().peers().len();
             if held > 0 {
-                return Some(format!("network {name}: {held} peers are gone at once and kept for a while"));
+                return Some(format!(
+                    "network {name}: {held} peers are gone at once and kept for a while"
+                ));
             }
             let lost = self.no_uplink.get(name).cloned();
             let problem = lost.or_else(|| member.problem())?;
@@ -136,7 +156,10 @@ impl Reconciler {
         };
         let remarks = self.host.joined().filter_map(of_member);
         let blocked = self.trouble.in_the_way().first().map(|route| {
-            format!("a route of protocol {} is where ours to {} should be", route.protocol, route.subnet)
+            format!(
+                "a route of protocol {} is where ours to {} should be",
+                route.protocol, route.subnet
+            )
         });
         remarks.chain(blocked).chain(self.not_kept.clone()).next()
     }
@@ -153,7 +176,10 @@ impl Reconciler {
                 troubled: failing
                     .into_iter()
                     .take(NAMED)
-                    .map(|(node, reason)| v1::PeerTrouble { node: node.to_string(), reason })
+                    .map(|(node, reason)| v1::PeerTrouble {
+                        node: node.to_string(),
+                        reason,
+                    })
                     .collect(),
             })
         });
@@ -172,7 +198,8 @@ impl Reconciler {
         if self.trouble.failing().next().is_none() {
             return Vec::new();
         }
-        let failing = |(node, peer): (&NodeName, &Peer)| Some((node.clone(), self.failure_of(member, peer)?));
+        let failing =
+            |(node, peer): (&NodeName, &Peer)| Some((node.clone(), self.failure_of(member, peer)?));
         peers.iter().filter_map(failing).collect()
     }
 
@@ -181,8 +208,14 @@ impl Reconciler {
         let address = |asked: IpAddr| peer.subnets().any(|subnet| subnet.address() == asked);
         let mac = |asked: Mac| peer.mac == asked;
         let concerns = |step: &Step| match step {
-            Step::SetFdb { vni, mac: asked, .. } => *vni == member.vni() && mac(*asked),
-            Step::SetNeighbour { vni, address: asked, .. } => *vni == member.vni() && address(*asked),
+            Step::SetFdb {
+                vni, mac: asked, ..
+            } => *vni == member.vni() && mac(*asked),
+            Step::SetNeighbour {
+                vni,
+                address: asked,
+                ..
+            } => *vni == member.vni() && address(*asked),
             Step::SetRoute(route) => subnet(route.subnet),
             Step::Admit(asked) => peer.underlay == *asked,
             // Without its device or guard a network has no peers that work.
@@ -193,7 +226,10 @@ impl Reconciler {
             Step::DropAddress { .. } | Step::DropFdb { .. } => false,
             Step::DropNeighbour { .. } | Step::DropRoute(_) => false,
         };
-        let failing = self.trouble.failing().find(|failing| concerns(&failing.step))?;
+        let failing = self
+            .trouble
+            .failing()
+            .find(|failing| concerns(&failing.step))?;
         Some(format!("{}: {}", failing.step, failing.reason))
     }
 
@@ -206,7 +242,10 @@ impl Reconciler {
             times: failing.times,
         });
         let in_the_way = self.trouble.in_the_way().iter().map(|route| {
-            format!("{} metric {} proto {}", route.subnet, route.metric, route.protocol)
+            format!(
+                "{} metric {} proto {}",
+                route.subnet, route.metric, route.protocol
+            )
         });
         Status {
             node: self.settings.node.clone(),
@@ -217,7 +256,11 @@ impl Reconciler {
             reason: readiness.reason().cloned(),
             controller: self.session.clone(),
             not_kept: self.not_kept.clone(),
-            networks: self.wanted.iter().map(|name| self.network_status(name)).collect(),
+            networks: self
+                .wanted
+                .iter()
+                .map(|name| self.network_status(name))
+                .collect(),
             failing: failing.collect(),
             in_the_way: in_the_way.collect(),
             looked_ms_ago: u64::try_from(self.looked.at.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -229,10 +272,17 @@ impl Reconciler {
         let member = self.host.member(name);
         let record = member.map(Member::network);
         let uplink = member.and_then(Member::uplink);
-        let peers = member.map(|member| self.peer_statuses(name, member)).unwrap_or_default();
+        let peers = member
+            .map(|member| self.peer_statuses(name, member))
+            .unwrap_or_default();
         let failing = peers.iter().any(|peer| peer.state == PeerState::Failing);
         let problem = member.and_then(Member::problem);
-        let reason = self.refused.get(name).or_else(|| self.no_uplink.get(name)).cloned().or(problem);
+        let reason = self
+            .refused
+            .get(name)
+            .or_else(|| self.no_uplink.get(name))
+            .cloned()
+            .or(problem);
         NetworkStatus {
             network: name.clone(),
             state: match member {
@@ -245,10 +295,14 @@ impl Reconciler {
             vni: record.map(|record| record.vni.into()),
             port: record.map(|record| record.port),
             device: record.map(|record| device::name(record.vni)),
-            subnets: member.map(|member| member.own().to_vec()).unwrap_or_default(),
+            subnets: member
+                .map(|member| member.own().to_vec())
+                .unwrap_or_default(),
             uplink: uplink.map(|uplink| uplink.name.clone()),
             underlay: uplink.map(|uplink| uplink.address),
-            mtu: member.and_then(Member::wanted).map(|wanted| wanted.device.mtu),
+            mtu: member
+                .and_then(Member::wanted)
+                .map(|wanted| wanted.device.mtu),
             masquerade: record.map(|record| record.masquerade),
             checksum_offload: uplink.map(|uplink| uplink.offload),
             checksum_offload_reason: self.offload.get(name).cloned(),
@@ -265,7 +319,9 @@ impl Reconciler {
         let entries = member.entries();
         let contested = |peer: &Peer| {
             entries.fdb.is_contested(&peer.mac)
-                || peer.subnets().any(|subnet| entries.routes.is_contested(&subnet))
+                || peer
+                    .subnets()
+                    .any(|subnet| entries.routes.is_contested(&subnet))
         };
         let changed = self.changed.get(network);
         let status = |node: &NodeName, peer: &Peer, state, reason| PeerStatus {
@@ -276,16 +332,21 @@ impl Reconciler {
             subnets: peer.subnets().collect(),
             underlay: peer.underlay,
             mac: peer.mac,
-            changed_at_ms: changed.and_then(|changed| changed.get(node)).copied().unwrap_or(WallMs(0)),
+            changed_at_ms: changed
+                .and_then(|changed| changed.get(node))
+                .copied()
+                .unwrap_or(WallMs(0)),
         };
-        let here = peers.iter().map(|(node, peer)| match self.failure_of(member, peer) {
-            Some(reason) => status(node, peer, PeerState::Failing, Some(reason)),
-            None if contested(peer) => {
-                let reason = "another node claims its MAC or subnet".to_owned();
-                status(node, peer, PeerState::Contested, Some(reason))
-            }
-            None => status(node, peer, PeerState::Programmed, None),
-        });
+        let here = peers
+            .iter()
+            .map(|(node, peer)| match self.failure_of(member, peer) {
+                Some(reason) => status(node, peer, PeerState::Failing, Some(reason)),
+                None if contested(peer) => {
+                    let reason = "another node claims its MAC or subnet".to_owned();
+                    status(node, peer, PeerState::Contested, Some(reason))
+                }
+                None => status(node, peer, PeerState::Programmed, None),
+            });
         let held = member.held().peers().iter().map(|(node, peer)| {
             let reason = "gone with most others at once: kept for a while".to_owned();
             status(node, peer, PeerState::Held, Some(reason))
@@ -302,8 +363,11 @@ fn count(member: &Member) -> usize {
 }
 
 fn via(member: &Member, peer: &Peer) -> &'static str {
-    let direct = |subnet: Subnet| {
-        matches!(member.entries().routes.get(&subnet), Some(Via::Direct(_)))
-    };
-    if peer.subnets().any(direct) { "direct" } else { "vxlan" }
+    let direct =
+        |subnet: Subnet| matches!(member.entries().routes.get(&subnet), Some(Via::Direct(_)));
+    if peer.subnets().any(direct) {
+        "direct"
+    } else {
+        "vxlan"
+    }
 }

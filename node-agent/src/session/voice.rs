@@ -39,7 +39,10 @@ impl Voice {
     /// Joins what is new or has another VTEP, and leaves what is gone.
     pub async fn follow(&mut self, joins: Joins, held: &mut Held) -> Result<(), SessionError> {
         let before = std::mem::replace(&mut self.said, joins);
-        for network in before.keys().filter(|network| !self.said.contains_key(*network)) {
+        for network in before
+            .keys()
+            .filter(|network| !self.said.contains_key(*network))
+        {
             held.revisions.remove(network);
             let leave = v1::Leave {
                 network: network.to_string(),

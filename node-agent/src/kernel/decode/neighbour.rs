@@ -48,8 +48,10 @@ pub fn fdb(body: &[u8]) -> Option<Fdb> {
         return None;
     }
     let (mut has, mut to) = (None, None);
-    // Any other flag was not set by us.
-    let mut plain = u16_at(body, 8)? == NUD_PERMANENT && *body.get(10)? == NTF_SELF;
+    // Beside it `bridge` sets NUD_NOARP, which changes nothing. Any other flag was not
+    // set by us.
+    let is_permanent = u16_at(body, 8)? & NUD_PERMANENT != 0;
+    let mut plain = is_permanent && *body.get(10)? == NTF_SELF;
     for attribute in Attributes::behind(body, HEADER) {
         match attribute.kind {
             NDA_LLADDR => has = mac(attribute.value),

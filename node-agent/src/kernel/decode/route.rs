@@ -52,31 +52,18 @@ pub fn read(body: &[u8]) -> Option<SeenRoute> {
 pub fn path(body: &[u8]) -> Option<Path> {
     let in_main = *body.get(4)? == RT_TABLE_MAIN;
     let is_cached = u32_at(body, 8)? & RTM_F_CLONED != 0;
-    answer(body).filter(|_| in_main && !is_cached)
+    // With a source or a TOS it is beside, not instead of, one to the same subnet without.
+    let is_special = *body.get(2)? != 0 || *body.get(3)? != 0;
+    answer(body).filter(|_| in_main && !is_cached && !is_special)
 }
 
 /// The way to one address, whatever table it is from.
 pub fn answer(body: &[u8]) -> Option<Path> {
-    let &[
-        number,
-        length,
-        from_length,
-        tos,
-        _,
-        protocol,
-        _,
-        kind,
-        ref rest @ ..,
-    ] = body
-    else {
+    let &[number, length, _, _, _, protocol, _, kind, ref rest @ ..] = body else {
         return None;
     };
     let family = family(number)?;
     let flags = u32_at(rest, 0)?;
-    // Those are beside, not instead of, a route to the same subnet without.
-    if from_length != 0 || tos != 0 {
-        return None;
-    }
     let (mut to, mut gateway, mut device, mut source) = (None, None, None, None);
     let mut metric = 0;
     let mut plain = true;

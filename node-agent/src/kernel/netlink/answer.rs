@@ -11,7 +11,7 @@ const HEADER: usize = 16;
 /// The kernel's sentence among the attributes of an error.
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     pub kind: u16,
     pub flags: u16,

@@ -54,6 +54,8 @@ pub const GENERATION_ID: u16 = 1;
 pub mod table {
     pub const NAME: u16 = 1;
     pub const FLAGS: u16 = 2;
+    /// Of the flags: none of its hooks is called.
+    pub const DORMANT: u32 = 1;
     pub const USERDATA: u16 = 6;
     pub const OWNER: u16 = 7;
 }

@@ -1,8 +1,6 @@
 //! The table as the kernel tells it, without what changes by itself: by this it is
 //! known to be untouched.
 
-use overlay::datapath::firewall::TABLE;
-
 use super::{
     abi::{chain, expression, message, rule, set, table},
     answer::{attribute, attributes, text},
@@ -17,7 +15,7 @@ pub struct Shape(Attributes);
 
 /// What is compared of each sort. Not "all but what varies": a later kernel tells more,
 /// and one more thing that varies would have the table installed anew for ever.
-const OF_TABLE: &[u16] = &[table::NAME, table::FLAGS, table::USERDATA, table::OWNER];
+const OF_TABLE: &[u16] = &[table::USERDATA, table::OWNER];
 const OF_CHAIN: &[u16] = &[
     chain::NAME,
     chain::HOOK,
@@ -43,29 +41,35 @@ const OF_SET: &[u16] = &[
 ];
 
 impl Shape {
-    /// None: there is no such table.
-    pub fn read(link: &mut Link) -> Result<Option<Self>, Trouble> {
+    /// None: there is no such table. `made` are the flags that it was made with.
+    pub fn read(link: &mut Link, name: &str, made: u32) -> Result<Option<Self>, Trouble> {
         let mut which = Attributes::default();
-        which.text(table::NAME, TABLE);
+        which.text(table::NAME, name);
         let Some(table) = link.one(message::GET_TABLE, &which)? else {
             return Ok(None);
         };
         let mut shape = Attributes::default();
         keep(&mut shape, message::GET_TABLE, &table, OF_TABLE);
+        let told = attribute(&table, table::FLAGS).and_then(|flags| flags.try_into().ok());
+        // What differs from how it was made: somebody may have put it to sleep.
+        shape.number(
+            table::FLAGS,
+            u32::from_be_bytes(told.unwrap_or_default()) ^ made,
+        );
 
         // The kernel lists the chains of all tables, whatever it is asked for.
         for chain in link.list(message::GET_CHAIN, &Attributes::default())? {
-            if attribute(&chain, chain::TABLE).is_some_and(|name| text(name) == TABLE) {
+            if attribute(&chain, chain::TABLE).is_some_and(|of| text(of) == name) {
                 keep(&mut shape, message::GET_CHAIN, &chain, OF_CHAIN);
             }
         }
         let mut which = Attributes::default();
-        which.text(rule::TABLE, TABLE);
+        which.text(rule::TABLE, name);
         for rule in link.list(message::GET_RULE, &which)? {
             keep(&mut shape, message::GET_RULE, &rule, OF_RULE);
         }
         let mut which = Attributes::default();
-        which.text(set::TABLE, TABLE);
+        which.text(set::TABLE, name);
         let sets = match link.list(message::GET_SET, &which) {
             Ok(sets) => sets,
             // The table went while it was read.

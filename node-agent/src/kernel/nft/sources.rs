@@ -37,11 +37,11 @@ pub fn set_of(family: Family) -> &'static str {
 }
 
 /// Of any size and growing by themselves: a packet's cost does not depend on it.
-pub fn declare(batch: &mut Batch) {
+pub fn declare(batch: &mut Batch, table: &str) {
     for (id, family) in (1..).zip(Family::BOTH) {
         let mut declaration = Attributes::default();
         declaration
-            .text(set::TABLE, TABLE)
+            .text(set::TABLE, table)
             .text(set::NAME, set_of(family))
             .number(set::FLAGS, 0)
             .number(

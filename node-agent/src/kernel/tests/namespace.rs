@@ -26,6 +26,11 @@ pub fn with_underlay<F: FnOnce()>(test: F) {
     );
 }
 
+/// Runs the test in a namespace in which nothing was ever done.
+pub fn bare<F: FnOnce()>(test: F) {
+    inside(test, std::any::type_name::<F>());
+}
+
 fn inside(test: impl FnOnce(), type_name: &str) {
     if env::var_os(INSIDE).is_some() {
         return test();

@@ -29,23 +29,24 @@ pub fn network(vni: u32, underlay: Family, encap: &str) -> Network {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The subnets of the node of this number.
+/// The subnet of the node of this number.
+fn subnet(network: &Network, node: u128, family: Family) -> Option<Subnet> {
+    let length = network.len(family);
+    let first = *network.pool(family)?.numbers(length)?.start();
+    Subnet::numbered(family, length, first + node)
+}
+
+/// The same of both families.
 pub fn subnets(network: &Network, node: u128) -> (Subnet, Subnet) {
-    let nth = |family| {
-        let length = network.len(family);
-        let pool = network.pool(family).unwrap();
-        let first = *pool.numbers(length).unwrap().start();
-        Subnet::numbered(family, length, first + node).unwrap()
-    };
-    (nth(Family::V4), nth(Family::V6))
+    let of = |family| subnet(network, node, family).unwrap();
+    (of(Family::V4), of(Family::V6))
 }
 
 pub fn peer(network: &Network, node: u128, underlay: IpAddr) -> Peer {
-    let (v4, v6) = subnets(network, node);
     let [.., a, b, c] = u32::try_from(node).unwrap().to_be_bytes();
     Peer {
-        v4: Some(v4),
-        v6: Some(v6),
+        v4: subnet(network, node, Family::V4),
+        v6: subnet(network, node, Family::V6),
         underlay,
         mac: Mac([2, 0x77, 1, a, b, c]),
     }
@@ -84,9 +85,9 @@ pub fn host(networks: &[Network], nodes: std::ops::Range<u32>) -> Host {
     let index = index.split_whitespace().nth(1).unwrap().parse().unwrap();
     let mut host = Host::new(MAC);
     for network in networks {
-        let (v4, v6) = subnets(network, 1);
+        let own = Family::BOTH.map(|family| subnet(network, 1, family));
         host.join(network.name.clone());
-        host.lease(network.clone(), vec![v4, v6]);
+        host.lease(network.clone(), own.into_iter().flatten().collect());
         host.set_uplink(&network.name, uplink(index, network.underlay));
         host.snapshot(&network.name, peers(network, nodes.clone()), Duration::ZERO);
     }

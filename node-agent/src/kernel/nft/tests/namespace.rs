@@ -5,13 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A new namespace is made ready; an address of IPv6 is to be there at once.
+const FRESH: &str = "ip link set lo up
+    sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.dad_transmits=0";
+
 const INSIDE: &str = "WEFT_TEST_IN_NAMESPACE";
 
 /// Runs this test of the module `tests` in a new network namespace. The name is the
 /// path of the test below that module.
 pub fn alone(test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
-        run("ip link set lo up");
+        run(FRESH);
         return body();
     }
     let child = Command::new("unshare")
@@ -74,7 +78,7 @@ impl Host {
         let host = Self(child);
         let path = format!("readlink /proc/{}/ns/net", host.pid());
         until("in its namespace", || run(&path) != own, String::new);
-        host.run("ip link set lo up");
+        host.run(FRESH);
         host
     }
 
