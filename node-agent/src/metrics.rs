@@ -1,6 +1,9 @@
 //! The numbers of this agent, for Prometheus.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use overlay::datapath::{
     host::Host,
@@ -21,6 +24,7 @@ pub struct Metrics {
     peers: Family<NetworkLabel, Gauge>,
     held: Family<NetworkLabel, Gauge>,
     ready: Gauge,
+    lag: Gauge<f64, AtomicU64>,
     steps: Family<StepLabels, Counter>,
     drift: Family<KindLabel, Counter>,
     apply_seconds: Histogram,
@@ -58,6 +62,7 @@ impl Default for Metrics {
             peers: Family::default(),
             held: Family::default(),
             ready: Gauge::default(),
+            lag: Gauge::default(),
             steps: Family::default(),
             drift: Family::default(),
             apply_seconds: seconds(),
@@ -92,8 +97,9 @@ impl Metrics {
         self.drift.get_or_create(&KindLabel { kind }).inc_by(count);
     }
 
-    pub fn sample(&self, host: &Host, ready: bool) {
+    pub fn sample(&self, host: &Host, ready: bool, lag: Option<Duration>) {
         self.ready.set(ready.into());
+        self.lag.set(lag.unwrap_or_default().as_secs_f64());
         for (name, member) in host.joined() {
             let label = NetworkLabel {
                 network: name.to_string(),
@@ -129,6 +135,11 @@ impl Metrics {
             "ready",
             "1: every peer is programmed and the feed is live",
             self.ready.clone(),
+        );
+        all.register(
+            "feed_lag_seconds",
+            "Age of the oldest word of a controller that the kernel does not hold yet",
+            self.lag.clone(),
         );
         all.register("steps", "Changes made to the kernel", self.steps.clone());
         all.register(

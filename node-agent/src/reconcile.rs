@@ -20,6 +20,7 @@ use overlay::{
     decide::lease::Vtep,
     id::NodeId,
     name::{NetworkName, NodeName},
+    record::Mac,
     time::WallMs,
     txn::Revision,
 };
@@ -72,6 +73,7 @@ const DEAF: usize = 4_000;
 pub struct Settings {
     pub node: NodeName,
     pub id: NodeId,
+    pub mac: Mac,
     pub uplink: UplinkAsk,
     pub offload: ChecksumOffload,
     pub hold_losses: Duration,
@@ -93,6 +95,8 @@ pub struct Reconciler {
     held: Held,
     /// What the kernel holds.
     applied: BTreeMap<NetworkName, Revision>,
+    /// Since when the kernel does not hold everything that was told.
+    behind: Option<Instant>,
     /// Where the session is open.
     session: Option<String>,
     /// Why networks are not what was asked for.
@@ -129,11 +133,9 @@ struct Looked {
 }
 
 impl Reconciler {
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
         settings: Settings,
         kernel: Kernel,
-        host: Host,
         kept: Kept,
         joins: watch::Sender<Joins>,
         report: watch::Sender<v1::Report>,
@@ -142,9 +144,9 @@ impl Reconciler {
     ) -> Self {
         let now = Instant::now();
         Self {
+            host: Host::new(settings.mac),
             settings,
             kernel,
-            host,
             kept,
             wanted: BTreeSet::new(),
             joins,
@@ -153,6 +155,7 @@ impl Reconciler {
             notify,
             held: Held::default(),
             applied: BTreeMap::new(),
+            behind: None,
             session: None,
             refused: BTreeMap::new(),
             no_uplink: BTreeMap::new(),
@@ -252,7 +255,7 @@ impl Reconciler {
             self.settle(&outcome, false);
         } else if !self.owed && !self.trouble.is_any() {
             // What was told changed nothing here.
-            self.applied.clone_from(&self.held.revisions);
+            self.caught_up();
         }
         if self.write_at.is_some_and(|at| at <= now) {
             self.write_anew();
@@ -343,6 +346,12 @@ impl Reconciler {
             self.look_at = now + pause;
         }
         if !self.owed {
+            self.caught_up();
+        }
+    }
+
+    fn caught_up(&mut self) {
+        if self.behind.take().is_some() || self.applied.len() != self.held.revisions.len() {
             self.applied.clone_from(&self.held.revisions);
         }
     }
@@ -435,7 +444,8 @@ impl Reconciler {
             differs
         });
         self.notify.status(&readiness);
-        self.metrics.sample(&self.host, readiness.is_ready());
+        let lag = self.behind.map(|since| since.elapsed());
+        self.metrics.sample(&self.host, readiness.is_ready(), lag);
     }
 
     /// What a controller is to know of us in each network.

@@ -3,7 +3,7 @@
 use std::{fs, net::IpAddr, time::Duration};
 
 use anyhow::Context;
-use overlay::{datapath::host::Host, name::NodeName};
+use overlay::name::NodeName;
 use proto::v1;
 use tokio::{
     net::{TcpListener, lookup_host},
@@ -71,16 +71,15 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     let settings = Settings {
         node: node.clone(),
         id: identity.id(),
+        mac: identity.mac(),
         uplink: uplink_ask(&options).await,
         offload: options.checksum_offload,
         hold_losses: options.hold_losses,
         look_every: options.look_every,
     };
-    let host = Host::new(identity.mac());
     let mut reconciler = Reconciler::new(
         settings,
         Kernel::open()?,
-        host,
         kept,
         joins,
         report,

@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// What a word means for the disk.
 pub enum Keep {
     Nothing,
-    Added(Message),
+    Added(Box<Message>),
     Everything,
 }
 
@@ -43,13 +43,13 @@ impl Keep {
                 // One message, however long: a part would be no whole word.
                 let set = changes.set.iter().map(encode::peer).collect();
                 let gone = changes.gone.iter().map(ToString::to_string).collect();
-                Self::Added(Message::Changes(v1::Changes {
+                Self::Added(Box::new(Message::Changes(v1::Changes {
                     network: network.to_string(),
                     revision: *revision,
                     set,
                     gone,
                     partial: false,
-                }))
+                })))
             }
         }
     }
@@ -62,7 +62,7 @@ impl Reconciler {
             // It is among everything.
             Keep::Added(_) | Keep::Everything if self.write_at.is_some() => {}
             Keep::Added(word) if !self.kept.is_due() => {
-                let added = self.kept.add(word);
+                let added = self.kept.add(*word);
                 self.heed_disk(added);
             }
             Keep::Added(_) | Keep::Everything => self.write_at = Some(Instant::now() + TOGETHER),

@@ -8,6 +8,7 @@ use overlay::{
     txn::Revision,
 };
 use proto::v1::controller_message::Message;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Reconciler, is_synced, keep::Keep};
@@ -38,6 +39,7 @@ impl Reconciler {
         match word {
             Told::Open { url, cluster } => {
                 self.session = Some(url);
+                self.metrics.sessions.inc();
                 if self.held.cluster != cluster {
                     self.held.cluster = cluster;
                     self.held.revisions.clear();
@@ -99,7 +101,7 @@ impl Reconciler {
         }
         let until = self.began.elapsed() + self.settings.hold_losses;
         let steps = self.host.snapshot(network, peers, until);
-        self.held.revisions.insert(network.clone(), revision);
+        self.holds(network, revision);
         self.warn_of_losses(network);
         if was_synced {
             self.steps.extend(steps);
@@ -112,7 +114,7 @@ impl Reconciler {
     fn changes(&mut self, network: &NetworkName, revision: Revision, mut changes: PeerChanges) {
         changes.set.remove(&self.settings.node);
         changes.gone.remove(&self.settings.node);
-        self.held.revisions.insert(network.clone(), revision);
+        self.holds(network, revision);
         if changes.is_empty() {
             return;
         }
@@ -127,6 +129,11 @@ impl Reconciler {
         let steps = self.host.change(network, changes, until);
         self.steps.extend(steps);
         self.warn_of_losses(network);
+    }
+
+    fn holds(&mut self, network: &NetworkName, revision: Revision) {
+        self.held.revisions.insert(network.clone(), revision);
+        self.behind.get_or_insert_with(Instant::now);
     }
 
     fn network_changed(&mut self, name: &NetworkName, network: Option<Network>) {

@@ -76,7 +76,7 @@ impl Reconciler {
 
     pub(super) fn readiness(&self) -> Readiness {
         let members = self.host.joined().filter_map(|(_, member)| member);
-        let peers = members.map(|member| count(member)).sum();
+        let peers = members.map(count).sum();
         Readiness {
             why_not: self.why_not_ready(),
             remark: self.remark(),
