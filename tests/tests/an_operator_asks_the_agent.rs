@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use tests::{
     lab::{Agent, Host, Lab},
+    process::Said,
     wait::patiently,
 };
 
@@ -38,6 +39,13 @@ fn everything(host: &Host) -> Result<String> {
 fn state(host: &Host) -> Result<String> {
     let path = host.directory().join("state");
     Ok(path.to_str().context("a path is text")?.to_owned())
+}
+
+fn dry_run(agent: &Agent, host: &Host, controllers: &str) -> Result<Said> {
+    let state = state(host)?;
+    let flags = ["--dry-run", "--insecure", "--iface", host.uplink()];
+    let place = ["--node", host.node(), "--state-dir", &state];
+    agent.run(&[&flags[..], &place, &["--controller", controllers]].concat())
 }
 
 /// The line of the other host.
@@ -81,17 +89,16 @@ fn a_dry_run_tells_what_is_missing_and_makes_nothing() -> Result<()> {
         ensure!(kept.windows(2).any(|bytes| bytes == b"h2"), "{kept:?}");
         Ok(())
     })?;
+    let urls = lab.controller_urls()?;
+    let beside = dry_run(&agents[0], host, &urls)?;
+    let settled = beside.stdout.ends_with("# the kernel is as it should be\n");
+    assert!(settled, "{beside:?}");
+
     agents[0].kill()?;
     host.ip(&["link del weft1"])?;
     let before = everything(host)?;
-    let (state, urls) = (state(host)?, lab.controller_urls()?);
-    let dry = |controller: &str| {
-        let flags = ["--dry-run", "--insecure", "--iface", host.uplink()];
-        let place = ["--node", host.node(), "--state-dir", &state];
-        agents[0].run(&[&flags[..], &place, &["--controller", controller]].concat())
-    };
-    let told = dry(&urls)?;
-    let kept = dry("http://127.0.0.1:1")?;
+    let told = dry_run(&agents[0], host, &urls)?;
+    let kept = dry_run(&agents[0], host, "http://127.0.0.1:1")?;
     for said in [&told, &kept] {
         assert_eq!(said.code, 0, "{said:?}");
         assert!(said.stdout.contains("\nip link add weft1 "), "{said:?}");
