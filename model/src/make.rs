@@ -7,6 +7,6 @@ mod leftovers;
 mod peers;
 
 pub use foreign::{Foreign, foreign, is_foreign, plant};
-pub use hosts::{Part, Standing, doubtful_hosts, host, hosts};
+pub use hosts::{Part, Standing, doubtful_hosts, host, host_of, hosts};
 pub use leftovers::{leftovers, own_leftovers, parts};
 pub use peers::{changes, peers};

@@ -51,7 +51,12 @@ pub fn doubtful_hosts() -> impl Strategy<Value = Host> {
 
 /// A host of these networks.
 pub fn host(parts: &[Part]) -> Host {
-    let mut host = Host::new(Mac([2, 0x77, 0, 0, 0, 1]));
+    host_of(Mac([2, 0x77, 0, 0, 0, 1]), parts)
+}
+
+/// The same, with another MAC.
+pub fn host_of(mac: Mac, parts: &[Part]) -> Host {
+    let mut host = Host::new(mac);
     for part in parts {
         let name = part.network.name.clone();
         host.join(name.clone());

@@ -8,10 +8,11 @@ use overlay::{
         plan::plan,
     },
     feed::Peers,
+    record::Mac,
 };
 use proptest::prelude::*;
 
-use super::{Part, Standing, foreign, host as make, peers, plant};
+use super::{Part, Standing, foreign, host as make, host_of, peers, plant};
 use crate::{
     kernel::{DISABLE_IPV6, Kernel, owned},
     tamper::{Damage, Tampering},
@@ -33,11 +34,14 @@ pub fn leftovers(host: &Host) -> impl Strategy<Value = Observed> + use<> {
 pub fn own_leftovers(host: &Host) -> impl Strategy<Value = Observed> + use<> {
     let mutated = prop::collection::vec(any::<prop::sample::Index>(), 0..6);
     let v6 = prop_oneof![3 => Just("0"), 1 => Just("1")];
-    (past(host), mutated, v6).prop_map(|(past, mutated, v6)| {
+    let mac = host.mac();
+    (past(host), mutated, v6).prop_map(move |(past, mutated, v6)| {
         let mut seen = Kernel::fresh(&past).observe();
         seen.sysctls.insert(owned(&DISABLE_IPV6), v6.into());
         let mut kernel = Kernel::under(&past, seen);
         kernel.apply_all(&plan(&past, &kernel.observe()).steps);
+        // With another MAC a device is known by its name alone.
+        let mutated = mutated.into_iter().filter(|_| past.mac() == mac);
         for which in mutated {
             let all = kernel.tamperings(&past);
             if let Some(tampering) = all.get(which.index(all.len().max(1))) {
@@ -67,7 +71,7 @@ fn past(host: &Host) -> impl Strategy<Value = Host> + use<> {
         .iter()
         .map(|part| (peers(&part.network), 0..8u8, 0..12u8))
         .collect();
-    (others, 0..4u8).prop_map(move |(others, whole)| {
+    (others, 0..6u8).prop_map(move |(others, whole)| {
         match whole {
             // Never here before.
             0 => return make(&[]),
@@ -93,6 +97,10 @@ fn past(host: &Host) -> impl Strategy<Value = Host> + use<> {
                 _ => {}
             }
             past.push(part);
+        }
+        if whole == 2 {
+            // A node's MAC follows from its id.
+            return host_of(Mac([2, 0x77, 0, 0, 9, 9]), &past);
         }
         make(&past)
     })
