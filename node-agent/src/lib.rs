@@ -6,7 +6,6 @@
 //! agent is it. [`local`] are the doors for operators and this host's tools.
 
 pub mod cleanup;
-mod clock;
 pub mod config;
 pub mod dry_run;
 pub mod identity;

@@ -83,6 +83,8 @@ pub struct PeerStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PeerState {
+    /// Its network is not up on this host.
+    Waiting,
     Programmed,
     Failing,
     /// Another peer claims the same MAC or subnet.

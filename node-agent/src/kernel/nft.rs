@@ -161,6 +161,7 @@ impl Table {
     /// A table that is gone already is a success.
     pub fn remove(&mut self) -> Result<(), NftError> {
         self.installed = None;
+        self.forget(REHEARSAL)?;
         self.forget(TABLE)
     }
 

@@ -123,6 +123,16 @@ impl Kernel {
             let address = first(&device)?;
             return Ok((device, address));
         }
+        // A controller on this very host is reached by the address that others use.
+        let own = held.iter().find(|held| {
+            held.fitness != Fitness::No && ask.towards.contains(&held.address.address)
+        });
+        if let Some(own) = own {
+            let device = self.device(own.address.index)?;
+            if !device.loopback {
+                return Ok((device, own.address.address));
+            }
+        }
         let way = self.way_out(ask, family)?;
         let device = self.device(way.device)?;
         // What the kernel would send from may be known to this link only, or for a while.

@@ -1,10 +1,12 @@
 //! What a controller tells, taken in.
 
+use options::clock;
 use overlay::{
     feed::{PeerChanges, Peers},
     name::NetworkName,
     network::Network,
     subnet::Subnet,
+    time::WallMs,
     txn::Revision,
 };
 use proto::v1::controller_message::Message;
@@ -93,7 +95,7 @@ impl Reconciler {
         peers.remove(&self.settings.node);
         info!(%network, revision, peers = peers.len(), "in sync");
         let was_synced = self.host.member(network).is_some_and(is_synced);
-        let now = self.wall();
+        let now = WallMs(clock::now_ms());
         let changed = self.changed.entry(network.clone()).or_default();
         changed.retain(|node, _| peers.contains_key(node));
         for node in peers.keys() {
@@ -119,7 +121,7 @@ impl Reconciler {
             return;
         }
         info!(%network, revision, set = changes.set.len(), gone = changes.gone.len(), "peers changed");
-        let now = self.wall();
+        let now = WallMs(clock::now_ms());
         let changed = self.changed.entry(network.clone()).or_default();
         for node in &changes.gone {
             changed.remove(node);

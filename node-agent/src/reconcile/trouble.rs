@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use options::clock;
 use overlay::{
     datapath::{observed::SeenRoute, step::Step},
     time::WallMs,
 };
 use tracing::{info, warn};
 
-use crate::{clock, kernel::Outcome};
+use crate::kernel::Outcome;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -90,7 +91,7 @@ impl Trouble {
                 Failing {
                     step: failure.step.clone(),
                     reason: failure.reason.clone(),
-                    since: clock::now(),
+                    since: WallMs(clock::now_ms()),
                     times: 0,
                 }
             });

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use overlay::{
-    datapath::{host::Sighting, member::Member},
-    name::NetworkName,
-};
+use overlay::{datapath::member::Member, decide::lease::Vtep, name::NetworkName};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -13,10 +10,10 @@ use super::Reconciler;
 use crate::{
     config::ChecksumOffload,
     kernel::{
-        decode::link::Interface,
         offload::trust::{Trust, trusted_here},
         uplink::UplinkError,
     },
+    session::Joins,
 };
 
 /// An address that is renewed goes and comes at once.
@@ -73,45 +70,41 @@ impl Reconciler {
         }
     }
 
+    /// What a controller is to know of us in each network.
+    pub(super) fn publish(&self) {
+        let vtep = |network: &NetworkName| Vtep {
+            underlay: self
+                .host
+                .member(network)
+                .and_then(Member::uplink)
+                .map(|uplink| uplink.address),
+            mac: Some(self.host.mac()),
+        };
+        let joins: Joins = self
+            .wanted
+            .iter()
+            .map(|network| (network.clone(), vtep(network)))
+            .map(|(network, vtep)| match vtep.underlay {
+                Some(_) => (network, vtep),
+                // A VTEP is both or neither.
+                None => (network, Vtep::default()),
+            })
+            .collect();
+        self.joins.send_if_modified(|last| {
+            let differs = *last != joins;
+            if differs {
+                *last = joins;
+            }
+            differs
+        });
+    }
+
     fn lost_uplink(&mut self, name: &NetworkName, error: &UplinkError) {
         let reason = options::sentence(error);
         let before = self.no_uplink.insert(name.clone(), reason.clone());
         if before.as_ref() != Some(&reason) {
             warn!(network = %name, reason, "no uplink");
         }
-    }
-
-    /// An address or a route of somebody else's may be the uplink's.
-    pub(super) fn heed_address(&mut self, sighting: &Sighting) {
-        let concerns = match sighting {
-            Sighting::Address { address, .. } => {
-                !self.kernel.devices().contains_key(&address.index)
-                    && self.may_be_uplink(address.index)
-            }
-            Sighting::Route { route, .. } => route.subnet.length() == 0,
-            Sighting::Fdb { .. } | Sighting::Neighbour { .. } => false,
-        };
-        if concerns {
-            self.uplinks_soon();
-        }
-    }
-
-    pub(super) fn heed_link(&mut self, link: &Interface) {
-        if self.may_be_uplink(link.index) || self.settings.uplink.iface.as_ref() == Some(&link.name)
-        {
-            self.uplinks_soon();
-        }
-    }
-
-    /// Is it the uplink of a network, or is one missing?
-    fn may_be_uplink(&self, index: u32) -> bool {
-        !self.no_uplink.is_empty()
-            || self.host.joined().any(|(_, member)| {
-                member
-                    .and_then(Member::uplink)
-                    .is_none_or(|uplink| uplink.index == index)
-            })
-            || self.settings.uplink.node_ip.is_some()
     }
 }
 

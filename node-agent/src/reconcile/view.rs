@@ -4,8 +4,6 @@ use std::net::IpAddr;
 
 use overlay::{
     datapath::{
-        device,
-        entry::Via,
         member::{Known, Member},
         step::Step,
     },
@@ -13,16 +11,10 @@ use overlay::{
     name::{NetworkName, NodeName},
     record::Mac,
     subnet::Subnet,
-    time::WallMs,
 };
 use proto::v1;
-use tracing::info;
 
 use super::{Reconciler, is_synced};
-use crate::{
-    local::{Answer, Request},
-    status::{FailingStatus, NetworkState, NetworkStatus, PeerState, PeerStatus, Status},
-};
 
 /// Peers that are named to the controller, with what is wrong with them.
 const NAMED: usize = 10;
@@ -48,32 +40,6 @@ impl Readiness {
 }
 
 impl Reconciler {
-    pub(super) fn answer(&mut self, request: Request) {
-        match request {
-            // Whoever asked may have gone: then nobody is told.
-            Request::Status(reply) => {
-                let _ = reply.send(self.status());
-            }
-            Request::Ready(reply) => {
-                let _ = reply.send(self.readiness().why_not);
-            }
-            Request::Join(network, reply) => {
-                info!(%network, "joining, as was asked on the socket");
-                self.join(network);
-                let _ = reply.send(Answer::Done);
-            }
-            Request::Leave(network, reply) => {
-                let answer = if self.leave(&network) {
-                    info!(%network, "leaving, as was asked on the socket");
-                    Answer::Done
-                } else {
-                    Answer::NotJoined
-                };
-                let _ = reply.send(answer);
-            }
-        }
-    }
-
     pub(super) fn readiness(&self) -> Readiness {
         let members = self.host.joined().filter_map(|(_, member)| member);
         let peers = members.map(count).sum();
@@ -164,7 +130,23 @@ impl Reconciler {
         remarks.chain(blocked).chain(self.not_kept.clone()).next()
     }
 
-    pub(super) fn report_of(&self, readiness: &Readiness) -> v1::Report {
+    /// Tells the controller, systemd and the log what has become of it all.
+    pub(super) fn tell(&mut self) {
+        let readiness = self.readiness();
+        let report = self.report_of(&readiness);
+        self.report.send_if_modified(|last| {
+            let differs = *last != report;
+            if differs {
+                *last = report;
+            }
+            differs
+        });
+        self.notify.status(&readiness);
+        let lag = self.behind.map(|since| since.elapsed());
+        self.metrics.sample(&self.host, readiness.is_ready(), lag);
+    }
+
+    fn report_of(&self, readiness: &Readiness) -> v1::Report {
         let networks = self.host.joined().filter_map(|(name, member)| {
             let member = member?;
             let failing = self.failing_of(member);
@@ -203,7 +185,7 @@ impl Reconciler {
         peers.iter().filter_map(failing).collect()
     }
 
-    fn failure_of(&self, member: &Member, peer: &Peer) -> Option<String> {
+    pub(super) fn failure_of(&self, member: &Member, peer: &Peer) -> Option<String> {
         let subnet = |asked: Subnet| peer.subnets().any(|subnet| subnet == asked);
         let address = |asked: IpAddr| peer.subnets().any(|subnet| subnet.address() == asked);
         let mac = |asked: Mac| peer.mac == asked;
@@ -232,142 +214,11 @@ impl Reconciler {
             .find(|failing| concerns(&failing.step))?;
         Some(format!("{}: {}", failing.step, failing.reason))
     }
-
-    fn status(&self) -> Status {
-        let readiness = self.readiness();
-        let failing = self.trouble.failing().map(|failing| FailingStatus {
-            step: failing.step.to_string(),
-            reason: failing.reason.clone(),
-            since_ms: failing.since,
-            times: failing.times,
-        });
-        let in_the_way = self.trouble.in_the_way().iter().map(|route| {
-            format!(
-                "{} metric {} proto {}",
-                route.subnet, route.metric, route.protocol
-            )
-        });
-        Status {
-            node: self.settings.node.clone(),
-            id: self.settings.id,
-            version: env!("CARGO_PKG_VERSION").into(),
-            mac: self.host.mac(),
-            ready: readiness.is_ready(),
-            reason: readiness.reason().cloned(),
-            controller: self.session.clone(),
-            not_kept: self.not_kept.clone(),
-            networks: self
-                .wanted
-                .iter()
-                .map(|name| self.network_status(name))
-                .collect(),
-            failing: failing.collect(),
-            in_the_way: in_the_way.collect(),
-            looked_ms_ago: u64::try_from(self.looked.at.elapsed().as_millis()).unwrap_or(u64::MAX),
-            look_us: u64::try_from(self.looked.took.as_micros()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn network_status(&self, name: &NetworkName) -> NetworkStatus {
-        let member = self.host.member(name);
-        let record = member.map(Member::network);
-        let uplink = member.and_then(Member::uplink);
-        let peers = member
-            .map(|member| self.peer_statuses(name, member))
-            .unwrap_or_default();
-        let failing = peers.iter().any(|peer| peer.state == PeerState::Failing);
-        let problem = member.and_then(Member::problem);
-        let reason = self
-            .refused
-            .get(name)
-            .or_else(|| self.no_uplink.get(name))
-            .cloned()
-            .or(problem);
-        NetworkStatus {
-            network: name.clone(),
-            state: match member {
-                None => NetworkState::Waiting,
-                Some(member) if member.wanted().is_none() || failing => NetworkState::Failing,
-                Some(member) if !is_synced(member) => NetworkState::Unsynced,
-                Some(_) => NetworkState::Programmed,
-            },
-            reason,
-            vni: record.map(|record| record.vni.into()),
-            port: record.map(|record| record.port),
-            device: record.map(|record| device::name(record.vni)),
-            subnets: member
-                .map(|member| member.own().to_vec())
-                .unwrap_or_default(),
-            uplink: uplink.map(|uplink| uplink.name.clone()),
-            underlay: uplink.map(|uplink| uplink.address),
-            mtu: member
-                .and_then(Member::wanted)
-                .map(|wanted| wanted.device.mtu),
-            masquerade: record.map(|record| record.masquerade),
-            checksum_offload: uplink.map(|uplink| uplink.offload),
-            checksum_offload_reason: self.offload.get(name).cloned(),
-            revision: self.held.revisions.get(name).copied().unwrap_or(0),
-            applied_revision: self.applied.get(name).copied().unwrap_or(0),
-            peers,
-        }
-    }
-
-    fn peer_statuses(&self, network: &NetworkName, member: &Member) -> Vec<PeerStatus> {
-        let Known::Synced(peers) = member.known() else {
-            return Vec::new();
-        };
-        let entries = member.entries();
-        let contested = |peer: &Peer| {
-            entries.fdb.is_contested(&peer.mac)
-                || peer
-                    .subnets()
-                    .any(|subnet| entries.routes.is_contested(&subnet))
-        };
-        let changed = self.changed.get(network);
-        let status = |node: &NodeName, peer: &Peer, state, reason| PeerStatus {
-            node: node.clone(),
-            state,
-            reason,
-            via: via(member, peer).into(),
-            subnets: peer.subnets().collect(),
-            underlay: peer.underlay,
-            mac: peer.mac,
-            changed_at_ms: changed
-                .and_then(|changed| changed.get(node))
-                .copied()
-                .unwrap_or(WallMs(0)),
-        };
-        let here = peers
-            .iter()
-            .map(|(node, peer)| match self.failure_of(member, peer) {
-                Some(reason) => status(node, peer, PeerState::Failing, Some(reason)),
-                None if contested(peer) => {
-                    let reason = "another node claims its MAC or subnet".to_owned();
-                    status(node, peer, PeerState::Contested, Some(reason))
-                }
-                None => status(node, peer, PeerState::Programmed, None),
-            });
-        let held = member.held().peers().iter().map(|(node, peer)| {
-            let reason = "gone with most others at once: kept for a while".to_owned();
-            status(node, peer, PeerState::Held, Some(reason))
-        });
-        here.chain(held).collect()
-    }
 }
 
 fn count(member: &Member) -> usize {
     match member.known() {
         Known::Synced(peers) => peers.len() + member.held().peers().len(),
         Known::Unsynced => 0,
-    }
-}
-
-fn via(member: &Member, peer: &Peer) -> &'static str {
-    let direct =
-        |subnet: Subnet| matches!(member.entries().routes.get(&subnet), Some(Via::Direct(_)));
-    if peer.subnets().any(direct) {
-        "direct"
-    } else {
-        "vxlan"
     }
 }

@@ -151,6 +151,7 @@ fn cells(peer: &PeerStatus, mtu: Option<u32>, now_ms: u64) -> Vec<String> {
 /// A peer's state; what is not well is seen from afar.
 fn word(state: PeerState) -> &'static str {
     match state {
+        PeerState::Waiting => "waiting",
         PeerState::Programmed => "programmed",
         PeerState::Failing => "FAILING",
         PeerState::Contested => "CONTESTED",

@@ -50,7 +50,7 @@ impl fmt::Display for Firewall {
         let uplinks: Vec<&str> = uplinks.iter().map(String::as_str).collect();
         write!(
             f,
-            "udp {} on {} from {} peers",
+            "udp {} on {}, sources: {}",
             ports.join(","),
             uplinks.join(","),
             self.sources.len()

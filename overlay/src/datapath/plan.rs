@@ -298,6 +298,7 @@ fn routes(
     let mut blocked = Vec::new();
     // Those that are there as they should be, or cannot be had.
     let mut settled: Vec<(Subnet, u32)> = Vec::new();
+    let mut wrong: Vec<&SeenRoute> = Vec::new();
     for seen in &observed.routes {
         let on_device = match seen.hop {
             Hop::Gateway { device, .. } | Hop::Device(device) => Some(device),
@@ -325,7 +326,7 @@ fn routes(
                 settled.push((seen.subnet, seen.metric));
                 blocked.push(*seen);
             }
-            Some(_) => {}
+            Some(_) => wrong.push(seen),
             None => {
                 let network = on_device.and_then(|index| indices.get(&index));
                 let known = network.is_some_and(|vni| synced.contains(vni));
@@ -336,6 +337,14 @@ fn routes(
         }
     }
     settled.sort_unstable();
+    // Setting a route replaces what is in its place, but for a second one that somebody
+    // put beside it: then both go, and the right one comes back.
+    for wrong in wrong {
+        if let Ok(place) = settled.binary_search(&(wrong.subnet, wrong.metric)) {
+            settled.remove(place);
+            phases.routes.push(Step::DropRoute(doomed(wrong)));
+        }
+    }
     let is_settled = |route: &Route| {
         let slot = (route.subnet, route.metric());
         settled.binary_search(&slot).is_ok()

@@ -188,7 +188,7 @@ fn the_table_is_that_of_all_networks() {
     host.snapshot(&name("blue"), peers(&["192.0.2.2", "192.0.2.3"]), NEVER);
     host.snapshot(&name("red"), peers(&["192.0.2.3", "192.0.2.4"]), NEVER);
     let firewall = host.firewall().unwrap();
-    let text = "udp 4789,4790 on eth0,eth1 from 3 peers, masquerade \
+    let text = "udp 4789,4790 on eth0,eth1, sources: 3, masquerade \
                 10.31.0.0/24,10.32.0.0/24,fd77::/64";
     assert_eq!(firewall.to_string(), text);
     assert_eq!(firewall.frame.pools.len(), 3);

@@ -170,7 +170,7 @@ fn a_network_comes_into_a_kernel_that_has_nothing() {
     assert_eq!(
         steps,
         [
-            "nft replace table inet weft: udp 4789 on eth0 from 1 peers, masquerade \
+            "nft replace table inet weft: udp 4789 on eth0, sources: 1, masquerade \
              10.31.1.0/24,fd77:0:0:1::/64",
             "ip link add weft1 address 02:77:00:00:00:01 mtu 1450 type vxlan id 1 local 192.0.2.1 \
              dstport 4789 nolearning dev if2",

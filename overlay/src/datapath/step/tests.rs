@@ -120,8 +120,8 @@ fn a_step_prints_as_the_command_that_one_would_type() {
     let printed: Vec<String> = every().iter().map(Step::to_string).collect();
     let expected = [
         "sysctl -w net/ipv6/conf/eth0.7/accept_ra=2",
-        "nft replace table inet weft: udp 4789,4790 on eth0,eth1 from 2 peers, masquerade 10.31.1.0/24",
-        "nft replace table inet weft: udp 4789,4790 on eth0,eth1 from 0 peers",
+        "nft replace table inet weft: udp 4789,4790 on eth0,eth1, sources: 2, masquerade 10.31.1.0/24",
+        "nft replace table inet weft: udp 4789,4790 on eth0,eth1, sources: 0",
         "nft delete table inet weft",
         "nft add element inet weft peers 2001:db8::2",
         "nft delete element inet weft peers 192.0.2.2",
