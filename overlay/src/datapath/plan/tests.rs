@@ -269,7 +269,7 @@ fn while_peers_are_not_known_theirs_stay() {
     seen.firewall.as_mut().unwrap().frame = None;
     let steps = planned(&unsynced(), &seen);
     assert_eq!(steps.len(), 1);
-    assert!(steps[0].contains("from 1 peers"), "{steps:?}");
+    assert!(steps[0].contains("sources: 1"), "{steps:?}");
 }
 
 #[test]
