@@ -205,11 +205,11 @@ fn most_go_at_once_and_are_kept_for_a_while() -> Result<()> {
     }
     let mut agent = lab.agent(1, &["--hold-losses", "4s"])?;
     holds(lab.host(1), 10)?;
-    // Another fleet answers at the same place.
-    lab.controllers.clear();
-    lab.start_controller(&[])?;
-    // It is another machine, which hosts would notice after a while.
-    lab.host(1).ip(&["neigh flush dev eth0"])?;
+    // The store is wiped: another fleet answers at the same place.
+    let controller = &mut lab.controllers[0];
+    controller.kill()?;
+    std::fs::remove_dir_all(controller.data())?;
+    controller.start()?;
     patiently("the loss is noticed", || {
         let held = peers_in_state(&agent, "held")?;
         ensure!(held == 10, "{held} are held: {}", agent.status()?);
