@@ -221,13 +221,21 @@ fn of_member(
     }
 }
 
+/// Through an uplink: they have the first numbers.
+fn leaves(route: &SeenRoute) -> bool {
+    match route.hop {
+        Hop::Gateway { device, .. } | Hop::Device(device) => device < 10,
+        Hop::Unreachable | Hop::Other => false,
+    }
+}
+
 /// An IPv6 route of somebody else that leads to our gateway: the kernel refuses ours.
 pub fn leads_elsewhere(subnet: Subnet, seen: &Observed) -> bool {
     subnet.family() == Family::V6
         && seen
             .routes
             .iter()
-            .any(|route| route.subnet == subnet && route.protocol == 4)
+            .any(|route| route.subnet == subnet && route.protocol == 4 && leaves(route))
 }
 
 fn route(subnet: Subnet, metric: u32, hop: Hop, seen: &Observed, wrong: &mut Vec<String>) {
