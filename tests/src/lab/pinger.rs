@@ -11,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::net::{AddressFamily, SocketType, ipproto, socket, sockopt};
 use uuid::Uuid;
 
-use super::{Namespace, icmp};
+use super::{Namespace, icmp, ping};
+use crate::wait::patiently;
 
 /// For what is still on its way when no more are sent.
 const LINGER: Duration = Duration::from_secs(1);
@@ -34,6 +35,8 @@ pub struct Pinged {
     pub received: u64,
     /// Between one reply and the next, or the end.
     pub longest_silence: Duration,
+    /// The number of the first that was not answered.
+    pub first_lost: Option<u64>,
 }
 
 #[derive(Default)]
@@ -51,6 +54,12 @@ impl Pinger {
 
     pub fn every(interval: Duration, from: &Namespace, to: impl Into<IpAddr>) -> Result<Self> {
         let to = to.into();
+        // The first packet of all asks for neighbours on its way, and may not survive it.
+        patiently("a first ping is answered", || {
+            let first = ping(from, to, 1)?;
+            ensure!(first.lost() == 0, "{}", first.said.stdout);
+            Ok(())
+        })?;
         let socket = from.inside(|| raw(to)).context("a socket for pings")?;
         let hearing = socket.try_clone()?;
         // Others may ping the same place from here, and all hear all replies.
@@ -138,6 +147,10 @@ fn receive(socket: &UdpSocket, shared: &Shared, is_ipv4: bool, id: u16) -> Pinge
             let pinged = Pinged {
                 sent: shared.sent.load(Ordering::Acquire),
                 received: shared.received.load(Ordering::Relaxed),
+                first_lost: arrived
+                    .iter()
+                    .position(|came| !came)
+                    .map(|lost| lost as u64),
                 longest_silence: longest,
             };
             if pinged.lost() == 0 || Instant::now() > until {
