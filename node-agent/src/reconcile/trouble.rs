@@ -1,6 +1,9 @@
 //! What does not work, since when, and when it is tried again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use options::clock;
 use overlay::{
@@ -12,7 +15,8 @@ use tracing::{info, warn};
 use crate::kernel::Outcome;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// As long as between two looks that nobody asked for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A step that fails, by how it prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +33,10 @@ pub struct Trouble {
     /// Why nothing can be read at all.
     look: Option<String>,
     blocked: Vec<SeenRoute>,
-    /// Rounds in a row that did not end well.
+    /// Rounds in a row that did not end well, each a pause after the one before: what
+    /// others do to the kernel meanwhile makes looks, and is no reason to wait longer.
     rounds: u32,
+    round_at: Option<Instant>,
 }
 
 impl Trouble {
@@ -40,6 +46,12 @@ impl Trouble {
 
     pub fn failing(&self) -> impl Iterator<Item = &Failing> {
         self.failing.values()
+    }
+
+    /// The one to tell of: what fails on a device that is not there follows from it.
+    pub fn first(&self) -> Option<&Failing> {
+        let follows = |failing: &&Failing| failing.step.kind() != "device";
+        self.failing.values().min_by_key(follows)
     }
 
     /// Routes of others that stand where ours should.
@@ -57,7 +69,7 @@ impl Trouble {
     }
 
     pub fn look_failed(&mut self, reason: &str) {
-        self.rounds += 1;
+        self.round();
         if self.look.as_deref() != Some(reason) {
             warn!(reason, "the kernel cannot be read");
             self.look = Some(reason.to_owned());
@@ -103,9 +115,19 @@ impl Trouble {
             info!(step = %name, times = failing.times, "works now");
         }
         if self.is_any() {
-            self.rounds += 1;
+            self.round();
         } else {
             self.rounds = 0;
+            self.round_at = None;
+        }
+    }
+
+    fn round(&mut self) {
+        let now = Instant::now();
+        let early = self.round_at.is_some_and(|at| now < at + self.pause());
+        if !early {
+            self.rounds += 1;
+            self.round_at = Some(now);
         }
     }
 }

@@ -84,7 +84,7 @@ impl Reconciler {
                 return Some(format!("network {name}: its peers are not known yet"));
             }
         }
-        if let Some(failing) = self.trouble.failing().next() {
+        if let Some(failing) = self.trouble.first() {
             let more = self.trouble.failing().count() - 1;
             let more = if more > 0 {
                 format!(" (and {more} more)")

@@ -49,6 +49,7 @@ impl Watch {
             match self.socket.recv(&mut self.datagram).await {
                 Ok(()) => {}
                 Err(error) if error.raw_os_error() == Some(LOST) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
             // Every transaction ends with its generation.
