@@ -324,6 +324,32 @@ fn to_routes(peer: &Peer) -> Vec<Act> {
             acts.push(commands(name, &lines, concerns));
         }
     }
+    let Hop {
+        subnet,
+        gateway,
+        metric,
+    } = &peer.v4;
+    let beside = |verb: &str, rest: &str| {
+        format!("ip route {verb} {subnet} {rest} dev weft1 onlink proto 77 metric {metric}")
+    };
+    let (right, wrong) = (format!("via {gateway}"), "via 10.40.252.0");
+    let in_its_place = [
+        ("IPv4 route before ours", beside("prepend", wrong)),
+        ("IPv4 route behind ours", beside("append", wrong)),
+        (
+            "IPv4 route with an MTU",
+            beside("replace", &right) + " mtu 600",
+        ),
+        (
+            "IPv4 route with a source",
+            beside("replace", &right) + " src 192.0.2.1",
+        ),
+    ];
+    acts.extend(in_its_place.map(|(name, line)| command(name, line, &[Routes4])));
+    let Hop { subnet, metric, .. } = &peer.v6;
+    let line = format!("ip route append {subnet} via fd77:40:252:: dev weft1 onlink proto 77");
+    let line = format!("{line} metric {metric}");
+    acts.push(command("IPv6 route of a second way", line, &[Routes6]));
     acts
 }
 
