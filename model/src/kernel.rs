@@ -68,8 +68,6 @@ pub enum Refusal {
     Down,
     #[error("Nexthop has invalid gateway")]
     Gateway,
-    #[error("Nexthop has invalid gateway or device mismatch")]
-    GatewayElsewhere,
 }
 
 impl Kernel {

@@ -69,3 +69,19 @@ fn over_ipv6() -> Result<()> {
     let (_lab, _agents, containers) = lab(&six, "six")?;
     all_reach_all(&containers, 1430)
 }
+
+/// A site may have routes of its own to what contains the pools.
+#[test]
+fn beside_a_route_that_leads_elsewhere() -> Result<()> {
+    let mut lab = Lab::new(2)?;
+    lab.start_controller(&["--default-network", POOLS])?;
+    for host in lab.hosts() {
+        host.ip(&[
+            "route add fd00::/8 via 2001:db8:50::254 dev eth0",
+            "route add 10.0.0.0/8 via 192.0.2.254 dev eth0",
+        ])?;
+    }
+    let _agents = lab.agents(&[])?;
+    let containers = [lab.container_on(1)?, lab.container_on(2)?];
+    all_reach_all(&containers, 1450)
+}

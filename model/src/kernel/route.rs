@@ -9,7 +9,7 @@ use overlay::{
         step::{Doomed, Route, Target},
     },
     network::Vni,
-    subnet::{Family, Subnet},
+    subnet::Family,
 };
 
 use super::{Kernel, Refusal};
@@ -17,7 +17,7 @@ use super::{Kernel, Refusal};
 impl Kernel {
     pub(super) fn set_route(&mut self, route: Route) -> Result<(), Refusal> {
         let hop = match route.target {
-            Target::Overlay(vni) => self.through(vni, route.subnet)?,
+            Target::Overlay { vni, gateway } => self.through(vni, gateway)?,
             Target::Direct { gateway, device } => self.direct(gateway, device)?,
             Target::Unreachable => Hop::Unreachable,
         };
@@ -30,42 +30,21 @@ impl Kernel {
         Ok(())
     }
 
-    fn through(&self, vni: Vni, subnet: Subnet) -> Result<Hop, Refusal> {
+    fn through(&self, vni: Vni, gateway: IpAddr) -> Result<Hop, Refusal> {
         let device = self.device(vni)?;
         if !self.link(device).up {
             return Err(Refusal::Down);
         }
-        let gateway = subnet.address();
-        match subnet.family() {
+        match Family::of(gateway) {
             Family::V4 if !self.has_v4() => return Err(Refusal::Gateway),
             Family::V4 => {}
             Family::V6 if !self.has_v6(device) => return Err(Refusal::NoIpv6),
-            Family::V6 if self.is_elsewhere(gateway, device) => {
-                return Err(Refusal::GatewayElsewhere);
-            }
             Family::V6 => {}
         }
         Ok(Hop::Gateway {
             gateway,
             device,
-            onlink: true,
-        })
-    }
-
-    /// IPv6 looks a gateway up even where it is told that it is on the link: a route
-    /// that leads to it through another device, other than the default route, is
-    /// against it.
-    fn is_elsewhere(&self, gateway: IpAddr, device: u32) -> bool {
-        let routes = self.state.routes.iter();
-        let leads = routes.filter(|route| route.subnet.holds(gateway));
-        // The longest, and of these the one with the least metric.
-        let best = leads.min_by_key(|route| (128 - route.subnet.length(), route.metric));
-        best.is_some_and(|route| match route.hop {
-            Hop::Gateway { device: other, .. } | Hop::Device(other) => {
-                other != device && route.subnet.length() > 0
-            }
-            Hop::Unreachable => false,
-            Hop::Other => true,
+            onlink: gateway.is_ipv4(),
         })
     }
 

@@ -192,40 +192,6 @@ fn what_is_asked_to_fail_fails_once() {
     assert_eq!(kernel.apply(&source), Ok(()));
 }
 
-#[test]
-fn ipv6_refuses_a_gateway_that_another_device_leads_to() {
-    let (host, kernel) = settled();
-    let routes = kernel.observe().routes;
-    let ours = routes.into_iter().find(|route| v6(&[*route]) == 1).unwrap();
-    let set = plan(&host, &Kernel::fresh(&host).observe())
-        .steps
-        .into_iter()
-        .find(|step| matches!(step, Step::SetRoute(route) if route.subnet == ours.subnet));
-    let elsewhere = |length: u8| {
-        let shift = u32::from(ours.subnet.length() - length);
-        let subnet = overlay::subnet::Subnet::numbered(
-            Family::V6,
-            length,
-            ours.subnet.number().unbounded_shr(shift),
-        );
-        let hop = Hop::Device(2);
-        let mut kernel = kernel.clone();
-        let route = SeenRoute {
-            subnet: subnet.unwrap(),
-            metric: 20,
-            protocol: 4,
-            hop,
-        };
-        kernel
-            .tamper(&Tampering::RouteChanged(ours, route))
-            .unwrap();
-        kernel.apply(set.as_ref().unwrap())
-    };
-    assert_eq!(elsewhere(64), Err(Refusal::GatewayElsewhere));
-    assert_eq!(elsewhere(8), Err(Refusal::GatewayElsewhere));
-    assert_eq!(elsewhere(0), Ok(()), "the default route");
-}
-
 proptest! {
     /// What a strategy makes is what a kernel may hold: nothing twice in one place.
     #[test]

@@ -89,7 +89,7 @@ pub fn network(step: &Step) -> Option<Vni> {
         | Step::SetNeighbour { vni, .. }
         | Step::DropNeighbour { vni, .. } => Some(*vni),
         Step::SetRoute(route) => match route.target {
-            Target::Overlay(vni) => Some(vni),
+            Target::Overlay { vni, .. } => Some(vni),
             Target::Direct { .. } | Target::Unreachable => None,
         },
         Step::Sysctl(_)
@@ -220,9 +220,11 @@ fn route(route: Route, place: impl Fn(Vni) -> Option<u32>) -> Option<RouteMessag
         ]);
     };
     match route.target {
-        Target::Overlay(vni) => {
-            via(route.subnet.address(), place(vni)?);
-            message.header.flags = RouteFlags::Onlink;
+        Target::Overlay { vni, gateway } => {
+            via(gateway, place(vni)?);
+            if gateway.is_ipv4() {
+                message.header.flags = RouteFlags::Onlink;
+            }
         }
         Target::Direct { gateway, device } => via(gateway, device),
         Target::Unreachable => message.header.kind = RouteType::Unreachable,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use overlay::{
     datapath::{
-        entry::PROTOCOL,
+        entry::{PROTOCOL, gateway},
         observed::{Hop, Object, Observed, Us, ours},
         plan::{Plan, farewell, plan},
         step::Step,
@@ -77,8 +77,8 @@ fn what_is_done_is_what_is_seen() {
             for (subnet, neighbours, routes) in
                 [(v4, &neighbours4, &routes4), (v6, &neighbours6, &routes6)]
             {
-                let base = subnet.address().to_string();
-                let neighbour = neighbours.iter().find(|entry| entry["dst"] == base);
+                let gateway = gateway(subnet, peer.mac).to_string();
+                let neighbour = neighbours.iter().find(|entry| entry["dst"] == gateway);
                 let neighbour = neighbour.unwrap();
                 assert_eq!(neighbour["lladdr"], mac);
                 assert_eq!(neighbour["state"][0], "PERMANENT");
@@ -86,15 +86,12 @@ fn what_is_done_is_what_is_seen() {
                     .iter()
                     .find(|entry| entry["dst"] == subnet.to_string());
                 let route = route.unwrap();
-                assert_eq!(route["gateway"], base);
+                assert_eq!(route["gateway"], gateway);
                 assert_eq!(route["dev"], "weft1");
                 assert_eq!(route["protocol"], "77");
-                assert!(
-                    route["flags"]
-                        .as_array()
-                        .unwrap()
-                        .contains(&"onlink".into())
-                );
+                let flags = route["flags"].as_array().unwrap();
+                let onlink = flags.contains(&"onlink".into());
+                assert_eq!(onlink, subnet.family() == Family::V4);
             }
         }
         // The peers of the third network are on the same link.
@@ -189,13 +186,13 @@ fn what_others_change_is_put_right() {
             "bridge fdb add 02:99:00:00:00:01 dev weft1 dst 192.0.2.98 self permanent".to_owned(),
             // Neighbours.
             "ip neigh del 10.21.3.0 dev weft1".to_owned(),
-            "ip neigh del fd77:21:0:3:: dev weft1".to_owned(),
+            "ip neigh del fe80::77:1ff:fe00:3 dev weft1".to_owned(),
             "ip neigh replace 10.21.3.0 lladdr 02:99:00:00:00:01 dev weft1 nud permanent"
                 .to_owned(),
-            "ip neigh replace fd77:21:0:3:: lladdr 02:99:00:00:00:01 dev weft1 nud permanent"
+            "ip neigh replace fe80::77:1ff:fe00:3 lladdr 02:99:00:00:00:01 dev weft1 nud permanent"
                 .to_owned(),
             format!("ip neigh replace 10.21.3.0 lladdr {mac} dev weft1 nud reachable"),
-            format!("ip neigh replace fd77:21:0:3:: lladdr {mac} dev weft1 nud stale"),
+            format!("ip neigh replace fe80::77:1ff:fe00:3 lladdr {mac} dev weft1 nud stale"),
             "ip neigh add 10.21.99.0 lladdr 02:99:00:00:00:01 dev weft1 nud permanent".to_owned(),
             // Routes of the overlay.
             format!("ip route del 10.21.3.0/24 metric {m4}"),
@@ -204,10 +201,10 @@ fn what_others_change_is_put_right() {
             format!("ip -6 route replace fd77:21:0:3::/64 via fd77:21:0:4:: dev weft1 onlink proto 77 metric {m6}"),
             format!("ip route replace 10.21.3.0/24 via 10.21.3.0 dev weft2 onlink proto 77 metric {m4}"),
             format!("ip route replace 10.21.3.0/24 via 10.21.3.0 dev weft1 onlink proto static metric {m4}"),
-            format!("ip -6 route replace fd77:21:0:3::/64 via fd77:21:0:3:: dev weft1 onlink proto static metric {m6}"),
+            format!("ip -6 route replace fd77:21:0:3::/64 via fe80::77:1ff:fe00:3 dev weft1 proto static metric {m6}"),
             format!("ip route replace 10.21.3.0/24 via 10.21.3.0 dev weft1 onlink proto 77 metric {m4} mtu 1000"),
             format!("ip route replace 10.21.3.0/24 via 10.21.3.0 dev weft1 onlink proto 77 metric {m4} src 192.0.2.1"),
-            format!("ip -6 route replace fd77:21:0:3::/64 via fd77:21:0:3:: dev weft1 onlink proto 77 metric {m6} mtu 1300"),
+            format!("ip -6 route replace fd77:21:0:3::/64 via fe80::77:1ff:fe00:3 dev weft1 proto 77 metric {m6} mtu 1300"),
             format!("ip route replace 10.21.3.0/24 dev weft1 proto 77 metric {m4}"),
             format!("ip -6 route replace fd77:21:0:3::/64 dev weft1 proto 77 metric {m6}"),
             format!("ip route replace blackhole 10.21.3.0/24 proto 77 metric {m4}"),

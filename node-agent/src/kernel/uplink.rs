@@ -123,17 +123,15 @@ impl Kernel {
             let address = first(&device)?;
             return Ok((device, address));
         }
-        // A controller on this very host is reached by the address that others use.
-        let own = held.iter().find(|held| {
-            held.fitness != Fitness::No && ask.towards.contains(&held.address.address)
-        });
-        if let Some(own) = own {
-            let device = self.device(own.address.index)?;
-            if !device.loopback {
-                return Ok((device, own.address.address));
-            }
-        }
-        let way = self.way_out(ask, family)?;
+        let way = match self.way_to_controller(ask, family)? {
+            Some(way) => way,
+            None => match own(ask, held) {
+                Some(way) => way,
+                None => self
+                    .way_everywhere(family)?
+                    .ok_or(UplinkError::NoRoute { family })?,
+            },
+        };
         let device = self.device(way.device)?;
         // What the kernel would send from may be known to this link only, or for a while.
         let source = way.source.filter(|source| {
@@ -148,14 +146,26 @@ impl Kernel {
 
     /// The way to a controller, or else to everywhere.
     fn way_out(&mut self, ask: &UplinkAsk, family: Family) -> Result<Way, UplinkError> {
+        match self.way_to_controller(ask, family)? {
+            Some(way) => Ok(way),
+            None => self
+                .way_everywhere(family)?
+                .ok_or(UplinkError::NoRoute { family }),
+        }
+    }
+
+    fn way_to_controller(
+        &mut self,
+        ask: &UplinkAsk,
+        family: Family,
+    ) -> Result<Option<Way>, UplinkError> {
         let towards = ask.towards.iter();
         for &controller in towards.filter(|controller| Family::of(**controller) == family) {
             if let Some(way) = self.way_to(controller)? {
-                return Ok(way);
+                return Ok(Some(way));
             }
         }
-        self.way_everywhere(family)?
-            .ok_or(UplinkError::NoRoute { family })
+        Ok(None)
     }
 
     /// None where the kernel knows no way, or delivers to itself.
@@ -286,6 +296,19 @@ fn is_link_local(address: IpAddr) -> bool {
 
 fn ask_for(what: &'static str) -> impl Fn(NetlinkError) -> UplinkError {
     move |source| UplinkError::Ask { what, source }
+}
+
+/// A controller on this very host listens where others reach the host.
+fn own(ask: &UplinkAsk, held: &[Held]) -> Option<Way> {
+    let listens = |held: &&Held| {
+        let address = held.address.address;
+        !address.is_loopback() && ask.towards.contains(&address)
+    };
+    let own = held.iter().find(listens)?.address;
+    Some(Way {
+        device: own.index,
+        source: Some(own.address),
+    })
 }
 
 #[cfg(test)]

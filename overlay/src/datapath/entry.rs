@@ -1,7 +1,7 @@
 //! What one peer needs in the kernel: where its MAC is, whose MAC its subnets have,
 //! and the routes to them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::claimed::Claimed;
 use crate::{
@@ -20,8 +20,8 @@ const FIRST_METRIC: u32 = 1000;
 /// Where a peer's packets go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Via {
-    /// Through the network's device, to the peer's MAC.
-    Overlay,
+    /// Through the network's device, to this gateway, which has the peer's MAC.
+    Overlay(IpAddr),
     /// To the peer's own address: it is on the same link.
     Direct(IpAddr),
 }
@@ -34,6 +34,24 @@ pub enum Via {
 pub fn metric(subnet: Subnet) -> u32 {
     let number = subnet.number() & 0xf_ffff;
     FIRST_METRIC + u32::try_from(number).expect("twenty bits")
+}
+
+/// By which address the device of a peer is spoken to when packets go to its subnet.
+/// Nobody has it: it stands for the peer's MAC.
+///
+/// Linux looks an IPv6 gateway up even where it is told that it is on the link, and
+/// refuses it if somebody's route (to `fd00::/8`, say) leads there through another
+/// device. Only link-local addresses are not looked up.
+pub fn gateway(subnet: Subnet, mac: Mac) -> IpAddr {
+    match subnet.family() {
+        Family::V4 => subnet.address(),
+        Family::V6 => {
+            let [a, b, c, d, e, f] = mac.0;
+            let pairs = [[a ^ 2, b], [c, 0xff], [0xfe, d], [e, f]].map(u16::from_be_bytes);
+            let [g, h, i, j] = pairs;
+            Ipv6Addr::new(0xfe80, 0, 0, 0, g, h, i, j).into()
+        }
+    }
 }
 
 /// All entries of a network. A key that two peers claim goes to one of them.
@@ -65,13 +83,14 @@ pub struct Reach {
 }
 
 impl Reach {
-    fn via(&self, subnet: Subnet, underlay: IpAddr) -> Via {
+    fn via(&self, subnet: Subnet, peer: &Peer) -> Via {
+        let underlay = peer.underlay;
         // A next hop of the other family is something else again.
         let same_family = subnet.family() == Family::of(underlay);
         if same_family && self.direct.iter().any(|link| link.holds(underlay)) {
             Via::Direct(underlay)
         } else {
-            Via::Overlay
+            Via::Overlay(gateway(subnet, peer.mac))
         }
     }
 
@@ -86,8 +105,8 @@ impl Entries {
         self.sources.claim(peer.underlay, ());
         self.fdb.claim(peer.mac, peer.underlay);
         for subnet in reach.subnets(peer) {
-            self.neighbours.claim(subnet.address(), peer.mac);
-            self.routes.claim(subnet, reach.via(subnet, peer.underlay));
+            self.neighbours.claim(gateway(subnet, peer.mac), peer.mac);
+            self.routes.claim(subnet, reach.via(subnet, peer));
         }
     }
 
@@ -96,9 +115,9 @@ impl Entries {
         self.sources.give_up(peer.underlay, ());
         self.fdb.give_up(peer.mac, peer.underlay);
         for subnet in reach.subnets(peer) {
-            self.neighbours.give_up(subnet.address(), peer.mac);
-            self.routes
-                .give_up(subnet, reach.via(subnet, peer.underlay));
+            let gateway = gateway(subnet, peer.mac);
+            self.neighbours.give_up(gateway, peer.mac);
+            self.routes.give_up(subnet, reach.via(subnet, peer));
         }
     }
 }
@@ -108,7 +127,7 @@ impl Keys {
         self.sources.push(peer.underlay);
         self.fdb.push(peer.mac);
         for subnet in reach.subnets(peer) {
-            self.neighbours.push(subnet.address());
+            self.neighbours.push(gateway(subnet, peer.mac));
             self.routes.push(subnet);
         }
     }

@@ -232,7 +232,10 @@ impl Member {
                 gateway,
                 device: uplink.index,
             },
-            (Via::Overlay | Via::Direct(_), _) => Target::Overlay(self.network.vni),
+            (Via::Overlay(gateway) | Via::Direct(gateway), _) => Target::Overlay {
+                vni: self.network.vni,
+                gateway,
+            },
         };
         Route { subnet, target }
     }
@@ -351,11 +354,6 @@ impl Member {
         for (&subnet, before) in keys.routes.iter().zip(&before.routes) {
             match now.routes.get(&subnet).copied() {
                 via if via == *before => {}
-                // IPv6 refuses a gateway to which another device leads.
-                Some(Via::Overlay) if before.is_some() && subnet.family() == Family::V6 => {
-                    steps.push(drop_route(subnet));
-                    steps.push(Step::SetRoute(self.route(subnet, Via::Overlay)));
-                }
                 Some(via) => steps.push(Step::SetRoute(self.route(subnet, via))),
                 None => drop_routes.push(drop_route(subnet)),
             }

@@ -277,18 +277,6 @@ fn routes(
         .iter()
         .filter_map(|(vni, place)| Some((place.index?, *vni)))
         .collect();
-    let here = |link: &&Link| {
-        let vni = Vni::try_from(link.vxlan.vni);
-        us.devices.contains(&link.index) && vni.is_ok_and(|vni| places.contains_key(&vni))
-    };
-    // These go before any route comes.
-    let made_anew: BTreeSet<u32> = observed
-        .links
-        .iter()
-        .filter(here)
-        .map(|link| link.index)
-        .filter(|index| !indices.contains_key(index))
-        .collect();
     let synced: BTreeSet<Vni> = host
         .members()
         .filter(|member| matches!(member.known(), Known::Synced(_)))
@@ -305,13 +293,6 @@ fn routes(
             Hop::Unreachable | Hop::Other => None,
         };
         let is_ours = ours(Object::Route(seen), us);
-        if is_ours
-            && !on_device.is_some_and(|index| made_anew.contains(&index))
-            && is_in_the_way(host, seen, &indices)
-        {
-            phases.routes.push(Step::DropRoute(doomed(seen)));
-            continue;
-        }
         // It goes with its device.
         if on_device
             .is_some_and(|index| us.devices.contains(&index) && !indices.contains_key(&index))
@@ -390,13 +371,20 @@ pub(super) fn wanted_route(host: &Host, seen: &SeenRoute) -> Option<Route> {
 pub(super) fn is_exact(seen: &SeenRoute, wanted: Route, devices: &BTreeMap<u32, Vni>) -> bool {
     let hop = match (wanted.target, seen.hop) {
         (
-            Target::Overlay(vni),
+            Target::Overlay {
+                vni,
+                gateway: wanted,
+            },
             Hop::Gateway {
                 gateway,
                 device,
                 onlink,
             },
-        ) => devices.get(&device) == Some(&vni) && gateway == wanted.subnet.address() && onlink,
+        ) => {
+            // A link-local gateway is on the link without a word.
+            let as_said = onlink == wanted.is_ipv4();
+            devices.get(&device) == Some(&vni) && gateway == wanted && as_said
+        }
         (Target::Direct { gateway, device }, hop) => {
             hop == Hop::Gateway {
                 gateway,
@@ -405,26 +393,9 @@ pub(super) fn is_exact(seen: &SeenRoute, wanted: Route, devices: &BTreeMap<u32, 
             }
         }
         (Target::Unreachable, Hop::Unreachable) => true,
-        (Target::Unreachable | Target::Overlay(_), _) => false,
+        (Target::Unreachable | Target::Overlay { .. }, _) => false,
     };
     hop && seen.protocol == PROTOCOL
-}
-
-/// IPv6 refuses a gateway, also one that is said to be on the link, to which another
-/// device leads: where a route goes over to our device, the old one has to go first.
-fn is_in_the_way(host: &Host, seen: &SeenRoute, devices: &BTreeMap<u32, Vni>) -> bool {
-    let leads_to = match seen.hop {
-        Hop::Gateway { device, .. } | Hop::Device(device) => devices.get(&device),
-        Hop::Other => None,
-        Hop::Unreachable => return false,
-    };
-    let metric = metric(seen.subnet);
-    let wanted = wanted_route(host, &SeenRoute { metric, ..*seen });
-    seen.subnet.family() == Family::V6
-        && wanted.is_some_and(|wanted| match wanted.target {
-            Target::Overlay(vni) => leads_to != Some(&vni),
-            Target::Direct { .. } | Target::Unreachable => false,
-        })
 }
 
 fn unreachable(subnet: Subnet) -> Route {

@@ -74,8 +74,11 @@ pub struct Route {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// Through a network's device, via the subnet's base address.
-    Overlay(Vni),
+    /// Through a network's device, to the address that stands for a peer's MAC.
+    Overlay {
+        vni: Vni,
+        gateway: IpAddr,
+    },
     /// Via a neighbour on the underlay.
     Direct {
         gateway: IpAddr,
@@ -96,7 +99,7 @@ pub struct Doomed {
 impl Route {
     pub fn metric(self) -> u32 {
         match self.target {
-            Target::Overlay(_) | Target::Direct { .. } => entry::metric(self.subnet),
+            Target::Overlay { .. } | Target::Direct { .. } => entry::metric(self.subnet),
             Target::Unreachable => UNREACHABLE_METRIC,
         }
     }
@@ -149,9 +152,13 @@ impl fmt::Display for Sysctl {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subnet = self.subnet;
-        let base = subnet.address();
         match self.target {
-            Target::Overlay(vni) => write!(f, "{subnet} via {base} dev weft{vni} onlink")?,
+            Target::Overlay { vni, gateway } => {
+                write!(f, "{subnet} via {gateway} dev weft{vni}")?;
+                if gateway.is_ipv4() {
+                    f.write_str(" onlink")?;
+                }
+            }
             Target::Direct { gateway, device } => {
                 write!(f, "{subnet} via {gateway} dev if{device}")?;
             }

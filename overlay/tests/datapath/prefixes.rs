@@ -6,6 +6,7 @@ use model::{kernel::Kernel, make::hosts};
 use overlay::{
     datapath::{
         device::Change,
+        entry::Via,
         host::Host,
         observed::{Hop, Observed, SeenRoute},
         plan::plan,
@@ -29,7 +30,7 @@ proptest! {
         for step in plan(&host, &seen).steps {
             let done = kernel.apply(&step).is_ok();
             if let Step::SetRoute(route) = &step
-                && matches!(route.target, Target::Overlay(_))
+                && matches!(route.target, Target::Overlay { .. })
                 && done
             {
                 set.insert(route.subnet);
@@ -96,10 +97,13 @@ fn lack(host: &Host, seen: &Observed, subnet: Subnet) -> Option<String> {
         .links
         .iter()
         .find(|link| link.name == format!("weft{}", member.vni()))?;
-    let mac = *member.entries().neighbours.get(&subnet.address())?;
+    let Via::Overlay(gateway) = *member.entries().routes.get(&subnet)? else {
+        return None;
+    };
+    let mac = *member.entries().neighbours.get(&gateway)?;
     let to = *member.entries().fdb.get(&mac)?;
     let neighbour = seen.neighbours.iter().any(|neighbour| {
-        (neighbour.index, neighbour.address) == (link.index, subnet.address())
+        (neighbour.index, neighbour.address) == (link.index, gateway)
             && neighbour.mac == Some(mac)
             && neighbour.permanent
     });

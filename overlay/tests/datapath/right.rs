@@ -161,18 +161,24 @@ fn of_member(
 
     let families: Vec<Family> = own.iter().map(|own| own.family()).collect();
     let (mut fdb, mut neighbours) = (BTreeMap::new(), BTreeMap::new());
-    let mut ways: BTreeMap<Subnet, Option<IpAddr>> = BTreeMap::new();
+    // Whether past the tunnel, and to whom.
+    let mut ways: BTreeMap<Subnet, (bool, IpAddr)> = BTreeMap::new();
     for peer in peers(member) {
         least(&mut fdb, peer.mac, peer.underlay);
         for subnet in [peer.v4, peer.v6].into_iter().flatten() {
             if !families.contains(&subnet.family()) {
                 continue;
             }
-            least(&mut neighbours, subnet.address(), peer.mac);
+            least(&mut neighbours, stands_for(peer.mac, subnet), peer.mac);
             let near = network.encap == Encap::Auto
                 && subnet.family() == Family::of(peer.underlay)
                 && uplink.on_link.iter().any(|link| link.holds(peer.underlay));
-            least(&mut ways, subnet, near.then_some(peer.underlay));
+            let gateway = if near {
+                peer.underlay
+            } else {
+                stands_for(peer.mac, subnet)
+            };
+            least(&mut ways, subnet, (near, gateway));
         }
     }
     let is: BTreeMap<Mac, IpAddr> = seen
@@ -200,42 +206,34 @@ fn of_member(
             "neighbours of {name} are {is:?} instead of {neighbours:?}"
         ));
     }
-    for (subnet, way) in ways {
-        let hop = match way {
-            Some(gateway) => Hop::Gateway {
-                gateway,
-                device: uplink.index,
-                onlink: false,
-            },
-            None => Hop::Gateway {
-                gateway: subnet.address(),
-                device: link.index,
-                onlink: true,
-            },
+    for (subnet, (near, gateway)) in ways {
+        let hop = Hop::Gateway {
+            gateway,
+            device: if near { uplink.index } else { link.index },
+            onlink: !near && gateway.is_ipv4(),
         };
         let metric = entry::metric(subnet);
-        if !(way.is_none() && leads_elsewhere(subnet, seen)) {
-            route(subnet, metric, hop, seen, wrong);
-        }
+        route(subnet, metric, hop, seen, wrong);
         routes.insert((subnet, metric));
     }
 }
 
-/// Through an uplink: they have the first numbers.
-fn leaves(route: &SeenRoute) -> bool {
-    match route.hop {
-        Hop::Gateway { device, .. } | Hop::Device(device) => device < 10,
-        Hop::Unreachable | Hop::Other => false,
+/// For IPv6 the link-local address that a device of this MAC would give itself.
+fn stands_for(mac: Mac, subnet: Subnet) -> IpAddr {
+    if subnet.family() == Family::V4 {
+        return subnet.address();
     }
-}
-
-/// An IPv6 route of somebody else that leads to our gateway: the kernel refuses ours.
-pub fn leads_elsewhere(subnet: Subnet, seen: &Observed) -> bool {
-    subnet.family() == Family::V6
-        && seen
-            .routes
-            .iter()
-            .any(|route| route.subnet == subnet && route.protocol == 4 && leaves(route))
+    let bytes = mac.0;
+    let text = format!(
+        "fe80::{:02x}{:02x}:{:02x}ff:fe{:02x}:{:02x}{:02x}",
+        bytes[0] ^ 0b10,
+        bytes[1],
+        bytes[2],
+        bytes[3],
+        bytes[4],
+        bytes[5]
+    );
+    text.parse().unwrap()
 }
 
 fn route(subnet: Subnet, metric: u32, hop: Hop, seen: &Observed, wrong: &mut Vec<String>) {

@@ -60,7 +60,7 @@ fn whatever_is_deleted_is_told() {
             .await;
             for line in [
                 "ip neigh del 10.21.3.0 dev weft1",
-                "ip neigh del fd77:21:0:3:: dev weft1",
+                "ip neigh del fe80::77:1ff:fe00:3 dev weft1",
             ] {
                 told(line, &|news| {
                     matches!(news, News::Seen(Sighting::Neighbour { gone: true, neighbour }) if neighbour.index == weft)

@@ -65,6 +65,15 @@ fn second_link() {
 }
 
 #[test]
+fn a_controller_on_this_very_host_shows_where_others_come_in() {
+    with_underlay(|| {
+        second_link();
+        let here = find(&towards(&["127.0.0.1", "198.51.100.1"]), Family::V4);
+        is_at(&here, "eth1", "198.51.100.1");
+    });
+}
+
+#[test]
 fn the_operator_names_an_address() {
     with_underlay(|| {
         second_link();

@@ -54,24 +54,26 @@ fn peers_on_the_same_link_are_routed_directly() {
         families: vec![Family::V4, Family::V6],
         direct: vec![subnet("192.0.2.0/24"), subnet("2001:db8::/64")],
     };
-    let via = |inner, underlay| reach.via(subnet(inner), address(underlay));
+    let peer = |underlay| peer("10.31.2.0/24", "fd77::/64", underlay, 2);
+    let via = |inner, underlay| reach.via(subnet(inner), &peer(underlay));
     let direct = |text| Via::Direct(address(text));
     assert_eq!(via("10.31.2.0/24", "192.0.2.2"), direct("192.0.2.2"));
     assert_eq!(
         via("10.31.2.0/24", "192.0.3.2"),
-        Via::Overlay,
+        Via::Overlay(address("10.31.2.0")),
         "behind a router"
     );
     assert_eq!(via("fd77::/64", "2001:db8::2"), direct("2001:db8::2"));
     // A next hop of the other family.
-    assert_eq!(via("fd77::/64", "192.0.2.2"), Via::Overlay);
-    assert_eq!(via("10.31.2.0/24", "2001:db8::2"), Via::Overlay);
+    let tunnel = |text| Via::Overlay(address(text));
+    assert_eq!(via("fd77::/64", "192.0.2.2"), tunnel("fe80::ff:fe00:2"));
+    assert_eq!(via("10.31.2.0/24", "2001:db8::2"), tunnel("10.31.2.0"));
     let nothing_direct = Reach {
         direct: vec![],
         ..reach
     };
-    let via = nothing_direct.via(subnet("10.31.2.0/24"), address("192.0.2.2"));
-    assert_eq!(via, Via::Overlay);
+    let via = nothing_direct.via(subnet("10.31.2.0/24"), &peer("192.0.2.2"));
+    assert_eq!(via, tunnel("10.31.2.0"));
 }
 
 #[test]

@@ -1,4 +1,11 @@
 use super::*;
+
+fn overlay(vni: Vni) -> Target {
+    Target::Overlay {
+        vni,
+        gateway: address("10.31.2.0"),
+    }
+}
 use crate::datapath::firewall::Frame;
 
 fn address(text: &str) -> IpAddr {
@@ -101,7 +108,7 @@ fn every() -> Vec<Step> {
             vni,
             address: address("10.31.2.0"),
         },
-        Step::SetRoute(route("10.31.2.0/24", Target::Overlay(vni))),
+        Step::SetRoute(route("10.31.2.0/24", overlay(vni))),
         Step::SetRoute(route(
             "fd77:1:2::/64",
             Target::Direct {
@@ -186,7 +193,7 @@ fn steps_are_counted_by_what_they_concern() {
 
 #[test]
 fn a_route_is_replaced_in_the_place_that_its_subnet_gives_it() {
-    let overlay = route("10.31.2.0/24", Target::Overlay(Vni::FIRST));
+    let overlay = route("10.31.2.0/24", overlay(Vni::FIRST));
     let direct = Target::Direct {
         gateway: address("192.0.2.2"),
         device: 2,
