@@ -73,7 +73,7 @@ fn whatever_is_deleted_is_told() {
             ] {
                 told(line, &|news| {
                     matches!(news, News::Seen(Sighting::Route { gone: true, route })
-                        if matches!(route.hop, Hop::Gateway { device, onlink: true, .. } if device == weft))
+                        if matches!(route.hop, Hop::Gateway { device, .. } if device == weft))
                 })
                 .await;
             }
