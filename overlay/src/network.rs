@@ -306,19 +306,23 @@ fn pick_vni<'a>(
     if port == 0 {
         return Err(NetworkError::new("port", "0 is not a UDP port".into()));
     }
-    let taken: Vec<&Network> = others.filter(|other| other.port == port).collect();
-    let holder = |vni| taken.iter().find(|other| other.vni == vni);
+    let others: Vec<&Network> = others.collect();
     match asked {
-        Some(vni) => match holder(vni) {
+        Some(vni) => match others
+            .iter()
+            .find(|other| (other.vni, other.port) == (vni, port))
+        {
             None => Ok(vni),
             Some(other) => {
                 let problem = format!("{vni} on port {port} belongs to network {}", other.name);
                 Err(NetworkError::new("vni", problem))
             }
         },
+        // One that no network has on any port: a host can join but one of those that
+        // share a VNI.
         None => std::iter::successors(Some(Vni::FIRST), |vni| vni.next())
-            .find(|&vni| holder(vni).is_none())
-            .ok_or_else(|| NetworkError::new("vni", format!("none is left on port {port}"))),
+            .find(|&vni| others.iter().all(|other| other.vni != vni))
+            .ok_or_else(|| NetworkError::new("vni", "none is left".into())),
     }
 }
 

@@ -78,7 +78,7 @@ impl Kernel {
         let mut asked: Vec<&Step> = Vec::with_capacity(steps.len());
         let requests = steps.iter().filter_map(|step| {
             let request = message::entry(step, |vni| places.get(&vni).copied());
-            match (&request, message::network(step)) {
+            match (&request, step.network()) {
                 (Some(_), _) => asked.push(step),
                 // What is to go went with its device.
                 (None, Some(vni)) if !step.removes() => {

@@ -78,31 +78,6 @@ pub fn entry(step: &Step, place: impl Fn(Vni) -> Option<u32>) -> Option<RouteReq
     Some(Request { payload, flags })
 }
 
-/// The network whose device this step needs.
-pub fn network(step: &Step) -> Option<Vni> {
-    match step {
-        Step::Change { vni, .. }
-        | Step::SetAddress { vni, .. }
-        | Step::DropAddress { vni, .. }
-        | Step::SetFdb { vni, .. }
-        | Step::DropFdb { vni, .. }
-        | Step::SetNeighbour { vni, .. }
-        | Step::DropNeighbour { vni, .. } => Some(*vni),
-        Step::SetRoute(route) => match route.target {
-            Target::Overlay { vni, .. } => Some(vni),
-            Target::Direct { .. } | Target::Unreachable => None,
-        },
-        Step::Sysctl(_)
-        | Step::Firewall(_)
-        | Step::NoFirewall
-        | Step::Admit(_)
-        | Step::Bar(_)
-        | Step::Create(_)
-        | Step::Delete { .. }
-        | Step::DropRoute(_) => None,
-    }
-}
-
 /// It is down at first: nothing may pass before all is set.
 pub fn create(device: &Device) -> RouteRequest {
     let link = LinkVxlan::new(&device.name(), device.vni.into())

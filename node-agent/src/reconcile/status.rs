@@ -88,7 +88,8 @@ impl Reconciler {
         let peers = member
             .map(|member| self.peer_statuses(name, member))
             .unwrap_or_default();
-        let failing = peers.iter().any(|peer| peer.state == PeerState::Failing);
+        let failing = peers.iter().any(|peer| peer.state == PeerState::Failing)
+            || member.is_some_and(|member| self.is_failing(member));
         let problem = member.and_then(Member::problem);
         let reason = self
             .refused

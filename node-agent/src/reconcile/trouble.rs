@@ -15,6 +15,8 @@ use tracing::{info, warn};
 use crate::kernel::Outcome;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// So many steps of one round are named in the log.
+const SAID: usize = 3;
 /// As long as between two looks that nobody asked for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -94,12 +96,17 @@ impl Trouble {
         } else {
             BTreeMap::new()
         };
+        let mut said = 0;
         for failure in &outcome.failures {
             let name = failure.step.to_string();
             let known = before.remove(&name).or_else(|| self.failing.remove(&name));
             let mut failing = known.unwrap_or_else(|| {
-                // Once, and not again while it goes on failing the same way.
-                warn!(step = %name, reason = %failure.reason, "the kernel refused");
+                // Once, and not again while it goes on failing the same way. What
+                // comes after the first few mostly follows from them.
+                if said < SAID {
+                    warn!(step = %name, reason = %failure.reason, "the kernel refused");
+                }
+                said += 1;
                 Failing {
                     step: failure.step.clone(),
                     reason: failure.reason.clone(),
@@ -111,8 +118,17 @@ impl Trouble {
             failing.times += 1;
             self.failing.insert(name, failing);
         }
-        for (name, failing) in before {
+        if said > SAID {
+            warn!(
+                more = said - SAID,
+                "the kernel refused more steps of the same round"
+            );
+        }
+        for (name, failing) in before.iter().take(SAID) {
             info!(step = %name, times = failing.times, "works now");
+        }
+        if before.len() > SAID {
+            info!(more = before.len() - SAID, "more that failed works now");
         }
         if self.is_any() {
             self.round();

@@ -50,6 +50,15 @@ impl Reconciler {
         }
     }
 
+    /// Something that this network cannot do without is refused.
+    pub(super) fn is_failing(&self, member: &Member) -> bool {
+        self.trouble.failing().any(|failing| match &failing.step {
+            Step::Create(device) => device.vni == member.vni(),
+            Step::Firewall(_) => true,
+            step => step.network() == Some(member.vni()) && !step.removes(),
+        })
+    }
+
     fn why_not_ready(&self) -> Option<String> {
         if let Some(reason) = self.trouble.look() {
             return Some(format!("the kernel cannot be read: {reason}"));

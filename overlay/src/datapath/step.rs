@@ -120,6 +120,31 @@ impl Step {
         }
     }
 
+    /// The network whose device this step needs.
+    pub fn network(&self) -> Option<Vni> {
+        match self {
+            Self::Change { vni, .. }
+            | Self::SetAddress { vni, .. }
+            | Self::DropAddress { vni, .. }
+            | Self::SetFdb { vni, .. }
+            | Self::DropFdb { vni, .. }
+            | Self::SetNeighbour { vni, .. }
+            | Self::DropNeighbour { vni, .. } => Some(*vni),
+            Self::SetRoute(route) => match route.target {
+                Target::Overlay { vni, .. } => Some(vni),
+                Target::Direct { .. } | Target::Unreachable => None,
+            },
+            Self::Sysctl(_)
+            | Self::Firewall(_)
+            | Self::NoFirewall
+            | Self::Admit(_)
+            | Self::Bar(_)
+            | Self::Create(_)
+            | Self::Delete { .. }
+            | Self::DropRoute(_) => None,
+        }
+    }
+
     /// Takes something out of the kernel.
     pub fn removes(&self) -> bool {
         match self {

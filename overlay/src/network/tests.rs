@@ -213,10 +213,11 @@ fn the_lowest_vni_that_is_free() {
         spec.vni = Some(Vni::try_from(vni).unwrap());
         others.push(made(&spec, &others));
     }
-    assert_eq!(
-        u32::from(made(&spec("next", &["10.9.0.0/16"]), &others).vni),
-        3
-    );
+    let mut next = spec("next", &["10.9.0.0/16"]);
+    assert_eq!(u32::from(made(&next, &others).vni), 3);
+    // On another port as well: a host cannot join two networks of one VNI.
+    next.port = Some(4790);
+    assert_eq!(u32::from(made(&next, &others).vni), 3);
 }
 
 #[test]

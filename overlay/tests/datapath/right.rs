@@ -233,7 +233,7 @@ fn stands_for(mac: Mac, subnet: Subnet) -> IpAddr {
         bytes[4],
         bytes[5]
     );
-    text.parse().unwrap()
+    text.parse().expect("an address")
 }
 
 fn route(subnet: Subnet, metric: u32, hop: Hop, seen: &Observed, wrong: &mut Vec<String>) {
