@@ -1,6 +1,8 @@
-//! `make bench`: what the controller does in a second, beside what the same machine
-//! does without it. Prints the tables of docs/benchmarks.md.
+//! `make bench`: what the controller does in a second, and what agents do to a kernel
+//! and to packets, beside what the same machine does without them. Prints the tables of
+//! docs/benchmarks.md.
 
+mod datapath;
 mod leases;
 mod rate;
 mod raw_etcd;
@@ -8,11 +10,14 @@ mod sessions;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tests::{controller::Controller, etcd::Etcd};
+use tokio::task::block_in_place;
 
 use rate::{Rate, median};
 
+/// What may be asked for by name; by default all.
+const PARTS: [&str; 4] = ["leases", "sessions", "peers", "traffic"];
 const RUNS: usize = 3;
 const CLIENTS: [usize; 3] = [1, 64, 512];
 const SESSIONS: usize = 10_000;
@@ -21,13 +26,22 @@ const FLAGS: [&str; 2] = ["--default-network", "192.168.0.0/16"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let wanted = std::env::args().nth(1);
-    let wanted = |part: &str| wanted.as_ref().is_none_or(|wanted| wanted == part);
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = asked.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        bail!("there is no part {unknown}; there are {}", PARTS.join(", "));
+    }
+    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
     if wanted("leases") {
         leases().await?;
     }
     if wanted("sessions") {
         sessions().await?;
+    }
+    if wanted("peers") {
+        block_in_place(datapath::peers::run)?;
+    }
+    if wanted("traffic") {
+        block_in_place(datapath::traffic::run)?;
     }
     Ok(())
 }
@@ -109,6 +123,7 @@ async fn sessions() -> Result<()> {
         "| snapshot, from hello to its last part | {} |",
         time(figures.snapshot_in)
     );
+    println!();
     Ok(())
 }
 
@@ -139,7 +154,9 @@ fn row(store: &str, clients: usize, rate: &Rate, raw: Option<&Rate>) {
 
 fn time(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1000.0;
-    if ms < 1000.0 {
+    if ms < 0.1 {
+        format!("{:.1} us", ms * 1000.0)
+    } else if ms < 1000.0 {
         format!("{ms:.1} ms")
     } else {
         format!("{:.2} s", ms / 1000.0)

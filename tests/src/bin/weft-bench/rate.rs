@@ -70,3 +70,8 @@ pub fn median(mut runs: Vec<Rate>) -> Option<Rate> {
     let middle = runs.len() / 2;
     runs.into_iter().nth(middle)
 }
+
+pub fn middle<T: Ord + Copy>(mut values: Vec<T>) -> T {
+    values.sort_unstable();
+    values[values.len() / 2]
+}

@@ -29,7 +29,7 @@ use tonic::Streaming;
 
 use crate::{
     leases::connect,
-    rate::{measure, quantile},
+    rate::{measure, middle, quantile},
 };
 
 /// Handshakes under way at once.
@@ -337,9 +337,4 @@ async fn settle(controller: &Controller) -> Result<()> {
         last = now;
     }
     Ok(())
-}
-
-fn middle(mut values: Vec<Duration>) -> Duration {
-    values.sort_unstable();
-    values[values.len() / 2]
 }
