@@ -21,6 +21,7 @@ pub struct Options {
         global = true,
         value_name = "URL[,URL]",
         value_delimiter = ',',
+        value_parser = parse_url,
         default_value = "http://127.0.0.1:7440"
     )]
     pub controller: Vec<String>,
@@ -153,6 +154,28 @@ impl Options {
             return Err(BadUsage(problem).into());
         }
         Ok(())
+    }
+}
+
+/// A controller's URL, such as `http://10.0.0.2:7440`.
+fn parse_url(url: &str) -> Result<String, String> {
+    let rest = match url.split_once("://") {
+        Some(("http", rest)) => rest,
+        Some(("https", _)) => return Err("there are no certificates yet: say http://".into()),
+        Some((scheme, _)) => return Err(format!("{scheme}:// is not spoken: say http://")),
+        None => return Err(format!("no scheme: say http://{url}")),
+    };
+    let authority = rest.trim_end_matches('/');
+    let port = authority.strip_prefix(host(url)).or_else(|| {
+        let inside = authority.strip_prefix('[')?.strip_prefix(host(url))?;
+        inside.strip_prefix(']')
+    });
+    match port.and_then(|port| port.strip_prefix(':')) {
+        _ if host(url).is_empty() => Err("it names no host".into()),
+        Some(port) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(url.into()),
+        Some(port) => Err(format!("{port:?} is no port")),
+        None if port == Some("") => Err(format!("no port: say {url}:7440")),
+        None => Err("it is not such as http://10.0.0.2:7440".into()),
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
                 .into(),
         );
     }
-    print(&text(&plan, &notes)).context("cannot write the plan")
+    print(&text(&plan, &notes, host.is_complete())).context("cannot write the plan")
 }
 
 /// What a controller would tell, or has told last.
@@ -169,7 +169,7 @@ fn leave_out_firewall(plan: &mut Plan, observed: &Observed) -> bool {
 }
 
 /// Notes look like a shell's comments, and steps like its commands.
-fn text(plan: &Plan, notes: &[String]) -> String {
+fn text(plan: &Plan, notes: &[String], complete: bool) -> String {
     let mut text = String::new();
     let mut line = |line: String| writeln!(text, "{line}").expect("a string takes every text");
     for note in notes {
@@ -186,7 +186,8 @@ fn text(plan: &Plan, notes: &[String]) -> String {
         line(step.to_string());
     }
     match plan.steps.len() {
-        0 => line("# the kernel is as it should be".into()),
+        0 if complete => line("# the kernel is as it should be".into()),
+        0 => line("# no steps yet: a start would first ask for what is missing above".into()),
         1 => line("# 1 step; nothing was changed".into()),
         steps => line(format!("# {steps} steps; nothing was changed")),
     }

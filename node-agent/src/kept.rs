@@ -57,7 +57,9 @@ impl Kept {
             Err(error) => return Err(failed("read")(error)),
         };
         let (words, good) = read(&bytes);
-        if good < bytes.len() {
+        if good == 0 && !bytes.is_empty() {
+            warn!(file = %path.display(), "the state file cannot be read; going on without it");
+        } else if good < bytes.len() {
             warn!(
                 file = %path.display(),
                 good,

@@ -42,7 +42,7 @@ pub enum KernelError {
     Netlink(#[source] NetlinkError),
     #[error("cannot talk with the kernel about the features of devices")]
     Ethtool(#[source] NetlinkError),
-    #[error("cannot talk with the kernel about the firewall")]
+    #[error("cannot talk with the kernel about the firewall, which takes CAP_NET_ADMIN")]
     Firewall(#[source] NftError),
 }
 

@@ -3,7 +3,10 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -44,12 +47,18 @@ pub enum Answer {
 }
 
 #[derive(Debug, Error)]
-#[error("cannot {what} {}", path.display())]
-pub struct SocketError {
-    what: &'static str,
-    path: PathBuf,
-    #[source]
-    source: io::Error,
+pub enum SocketError {
+    #[error("--socket {}: that is no socket, and it stays what it is", .0.display())]
+    NoSocket(PathBuf),
+    #[error("--socket {}: another agent answers there; give each its own", .0.display())]
+    Taken(PathBuf),
+    #[error("cannot {what} {}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 #[derive(Clone)]
@@ -77,20 +86,24 @@ impl Doors {
     }
 }
 
-/// Listens for this host's tools: root alone may connect. The state directory is ours
-/// alone, so a socket that is there was left behind.
+/// Listens for this host's tools: root alone may connect. A socket at which nobody
+/// answers was left behind, and nothing else is removed.
 pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let failed = |what| {
         let path = path.to_owned();
-        move |source| SocketError { what, path, source }
+        move |source| SocketError::Io { what, path, source }
     };
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
     }
-    match fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed("remove the old")(error)),
+    if let Ok(there) = fs::symlink_metadata(path) {
+        if !there.file_type().is_socket() {
+            return Err(SocketError::NoSocket(path.to_owned()));
+        }
+        if UnixStream::connect(path).is_ok() {
+            return Err(SocketError::Taken(path.to_owned()));
+        }
+        fs::remove_file(path).map_err(failed("remove the old"))?;
     }
     let listener = UnixListener::bind(path).map_err(failed("listen on"))?;
     let private = fs::Permissions::from_mode(0o600);

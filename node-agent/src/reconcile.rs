@@ -174,8 +174,8 @@ impl Reconciler {
             // or socket, and a time that has come is found to have come again.
             tokio::select! {
                 () = stop.cancelled() => break,
-                word = told.recv() => {
-                    let Some(word) = word else { break };
+                // Without a session its task says why, and the agent ends with that.
+                Some(word) = told.recv() => {
                     self.take_in(word);
                     // What came together is done together.
                     while let Ok(word) = told.try_recv() {

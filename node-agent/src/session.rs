@@ -147,10 +147,10 @@ pub async fn keep(
             Err(error) => error,
         };
         match &error {
-            SessionError::Refused(_) | SessionError::Identity(_) | SessionError::Stopping => {
-                return error;
-            }
-            SessionError::Broken(_)
+            SessionError::Refused(_) | SessionError::Stopping => return error,
+            // The disk may have room again.
+            SessionError::Identity(_)
+            | SessionError::Broken(_)
             | SessionError::Unreachable { .. }
             | SessionError::Nonsense(_) => {}
         }

@@ -17,7 +17,7 @@ fn a_plan_reads_like_a_script() {
         }],
     };
     assert_eq!(
-        text(&plan, &["network blue: this node has no lease in it yet".into()]),
+        text(&plan, &["network blue: this node has no lease in it yet".into()], false),
         "\
 # network blue: this node has no lease in it yet
 # somebody else's route 10.32.2.0/24 metric 77 proto 4 is where ours should be; it would be left alone
@@ -31,7 +31,7 @@ nft add element inet weft peers 10.0.0.2
 #[test]
 fn nothing_to_do() {
     assert_eq!(
-        text(&Plan::default(), &[]),
+        text(&Plan::default(), &[], true),
         "# the kernel is as it should be\n"
     );
 }
@@ -66,4 +66,10 @@ fn a_table_for_the_same_peers_may_be_right() {
         assert_eq!(leave_out_firewall(&mut plan, &observed), left_out);
         assert_eq!(plan.steps.len(), if left_out { 1 } else { 2 });
     }
+}
+
+#[test]
+fn nothing_known_is_not_nothing_to_do() {
+    let said = text(&Plan::default(), &["no lease".into()], false);
+    assert!(!said.contains("as it should be"), "{said}");
 }

@@ -58,7 +58,9 @@ impl Reconciler {
                 return;
             }
         };
-        self.no_uplink.remove(name);
+        if self.no_uplink.remove(name).is_some() {
+            info!(network = %name, "the uplink is there again");
+        }
         self.offload.insert(name.clone(), reason);
         let (address, device, mtu) = (uplink.address, uplink.name.clone(), uplink.mtu);
         if self.host.set_uplink(name, uplink) {

@@ -70,11 +70,7 @@ impl Reconciler {
             let Some(member) = self.host.member(name) else {
                 return Some(format!("network {name}: no controller has told of it yet"));
             };
-            if let Some(reason) = self
-                .no_uplink
-                .get(name)
-                .filter(|_| member.uplink().is_none())
-            {
+            if let Some(reason) = self.no_uplink.get(name) {
                 return Some(format!("network {name}: {reason}"));
             }
             if member.wanted().is_none() {
