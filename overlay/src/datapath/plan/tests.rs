@@ -4,13 +4,15 @@ use super::*;
 use crate::{
     datapath::{
         device::Vxlan,
+        entry::{PROTOCOL, UNREACHABLE_METRIC, gateway, metric},
         firewall::Seen,
-        observed::{Address, Fdb, Neighbour},
+        observed::{Address, Fdb, Hop, Neighbour},
         uplink::Uplink,
     },
     feed::{Peer, Peers},
     name::NetworkName,
     network::NetworkSpec,
+    subnet::Subnet,
 };
 
 const MAC: Mac = Mac([2, 0x77, 0, 0, 0, 1]);
@@ -145,7 +147,7 @@ fn route(text: &str, hop: Hop) -> SeenRoute {
 
 fn overlay(text: &str) -> SeenRoute {
     let hop = Hop::Gateway {
-        gateway: crate::datapath::entry::gateway(subnet(text), Mac([2, 0x77, 0, 0, 0, 2])),
+        gateway: gateway(subnet(text), Mac([2, 0x77, 0, 0, 0, 2])),
         device: 10,
         onlink: subnet(text).family() == Family::V4,
     };
