@@ -1,7 +1,5 @@
 //! How things stand, for operators, controllers and systemd.
 
-use std::net::IpAddr;
-
 use overlay::{
     datapath::{
         member::{Known, Member},
@@ -9,12 +7,10 @@ use overlay::{
     },
     feed::Peer,
     name::{NetworkName, NodeName},
-    record::Mac,
-    subnet::Subnet,
 };
 use proto::v1;
 
-use super::{Reconciler, is_synced};
+use super::{Reconciler, is_synced, tell_if_new};
 
 /// Peers that are named to the controller, with what is wrong with them.
 const NAMED: usize = 10;
@@ -104,12 +100,10 @@ impl Reconciler {
         if !self.wrote && !self.wanted.is_empty() {
             return Some("the last good state is on its way to the disk".into());
         }
-        if self.session.is_none() {
-            return Some(
-                "no session with a controller; the last known state is in the kernel".into(),
-            );
-        }
-        None
+        let why = self.session.as_ref().err()?;
+        Some(format!(
+            "no session with a controller ({why}); the last known state is in the kernel"
+        ))
     }
 
     fn remark(&self) -> Option<String> {
@@ -139,13 +133,7 @@ impl Reconciler {
     pub(super) fn tell(&mut self) {
         let readiness = self.readiness();
         let report = self.report_of(&readiness);
-        self.report.send_if_modified(|last| {
-            let differs = *last != report;
-            if differs {
-                *last = report;
-            }
-            differs
-        });
+        tell_if_new(&self.report, report);
         self.notify.status(&readiness);
         let lag = self.behind.map(|since| since.elapsed());
         self.metrics.sample(&self.host, readiness.is_ready(), lag);
@@ -191,32 +179,11 @@ impl Reconciler {
     }
 
     pub(super) fn failure_of(&self, member: &Member, peer: &Peer) -> Option<String> {
-        let subnet = |asked: Subnet| peer.subnets().any(|subnet| subnet == asked);
-        let address = |asked: IpAddr| peer.subnets().any(|subnet| subnet.address() == asked);
-        let mac = |asked: Mac| peer.mac == asked;
-        let concerns = |step: &Step| match step {
-            Step::SetFdb {
-                vni, mac: asked, ..
-            } => *vni == member.vni() && mac(*asked),
-            Step::SetNeighbour {
-                vni,
-                address: asked,
-                ..
-            } => *vni == member.vni() && address(*asked),
-            Step::SetRoute(route) => subnet(route.subnet),
-            Step::Admit(asked) => peer.underlay == *asked,
-            // Without its device or guard a network has no peers that work.
-            Step::Create(device) => device.vni == member.vni(),
-            Step::Change { vni, .. } | Step::SetAddress { vni, .. } => *vni == member.vni(),
-            Step::Firewall(_) => true,
-            Step::Sysctl(_) | Step::NoFirewall | Step::Bar(_) | Step::Delete { .. } => false,
-            Step::DropAddress { .. } | Step::DropFdb { .. } => false,
-            Step::DropNeighbour { .. } | Step::DropRoute(_) => false,
-        };
+        let serves = |step: &Step| step.serves(member.vni(), peer);
         let failing = self
             .trouble
             .failing()
-            .find(|failing| concerns(&failing.step))?;
+            .find(|failing| serves(&failing.step))?;
         Some(format!("{}: {}", failing.step, failing.reason))
     }
 }

@@ -8,7 +8,7 @@ use super::{
     entry::{self, UNREACHABLE_METRIC},
     firewall::Firewall,
 };
-use crate::{network::Vni, record::Mac, subnet::Subnet};
+use crate::{feed::Peer, network::Vni, record::Mac, subnet::Subnet};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -142,6 +142,31 @@ impl Step {
             | Self::Create(_)
             | Self::Delete { .. }
             | Self::DropRoute(_) => None,
+        }
+    }
+
+    /// Does this peer of this network need it? Without the network's device and its
+    /// guard no peer has anything.
+    pub fn serves(&self, network: Vni, peer: &Peer) -> bool {
+        match self {
+            Self::SetFdb { vni, mac, .. } => *vni == network && peer.mac == *mac,
+            Self::SetNeighbour { vni, address, .. } => {
+                let stands_for = |subnet| entry::gateway(subnet, peer.mac) == *address;
+                *vni == network && peer.subnets().any(stands_for)
+            }
+            Self::SetRoute(route) => peer.subnets().any(|subnet| subnet == route.subnet),
+            Self::Admit(address) => peer.underlay == *address,
+            Self::Create(device) => device.vni == network,
+            Self::Change { vni, .. } | Self::SetAddress { vni, .. } => *vni == network,
+            Self::Firewall(_) => true,
+            Self::Sysctl(_)
+            | Self::NoFirewall
+            | Self::Bar(_)
+            | Self::Delete { .. }
+            | Self::DropAddress { .. }
+            | Self::DropFdb { .. }
+            | Self::DropNeighbour { .. }
+            | Self::DropRoute(_) => false,
         }
     }
 

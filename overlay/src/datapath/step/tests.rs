@@ -202,3 +202,44 @@ fn a_route_is_replaced_in_the_place_that_its_subnet_gives_it() {
     let unreachable = route("10.31.2.0/24", Target::Unreachable);
     assert!(unreachable.metric() > overlay.metric());
 }
+
+/// Whatever is done for a peer is known to be for it, and not for another.
+#[test]
+fn a_step_serves_the_peer_that_it_is_done_for() {
+    let peer = |number: u8| Peer {
+        v4: format!("10.31.{number}.0/24").parse().ok(),
+        v6: format!("fd77:1:{number}::/64").parse().ok(),
+        underlay: address(&format!("192.0.2.{number}")),
+        mac: Mac([2, 0x77, 0, 0, 0, number]),
+    };
+    let reach = entry::Reach {
+        families: vec![crate::subnet::Family::V4, crate::subnet::Family::V6],
+        direct: Vec::new(),
+    };
+    let mut entries = entry::Entries::default();
+    entries.add(&peer(2), &reach);
+    let vni = Vni::FIRST;
+    let fdb = entries
+        .fdb
+        .iter()
+        .map(|(&mac, &to)| Step::SetFdb { vni, mac, to });
+    let neighbours = entries.neighbours.iter();
+    let neighbours = neighbours.map(|(&address, &mac)| Step::SetNeighbour { vni, address, mac });
+    let target = Target::Unreachable;
+    let routes = entries
+        .routes
+        .iter()
+        .map(|(&subnet, _)| Step::SetRoute(Route { subnet, target }));
+    let admit = entries
+        .sources
+        .iter()
+        .map(|(source, ())| Step::Admit(*source));
+    let steps: Vec<Step> = fdb.chain(neighbours).chain(routes).chain(admit).collect();
+    assert_eq!(steps.len(), 6);
+    for step in steps {
+        assert!(step.serves(vni, &peer(2)), "{step}");
+        assert!(!step.serves(vni, &peer(3)), "{step}");
+        assert!(!step.removes(), "{step}");
+    }
+    assert!(!Step::NoFirewall.serves(vni, &peer(2)));
+}
