@@ -81,8 +81,8 @@ pub struct Reconciler {
     applied: BTreeMap<NetworkName, Revision>,
     /// Since when the kernel does not hold everything that was told.
     behind: Option<Instant>,
-    /// Where the session is open.
-    session: Option<String>,
+    /// Where the session is open, or why none is.
+    session: Result<String, String>,
     /// Why networks are not what was asked for.
     refused: BTreeMap<NetworkName, String>,
     /// Why no uplink is found; the last one is used meanwhile.
@@ -96,7 +96,7 @@ pub struct Reconciler {
     look_at: Instant,
     /// What was told is in the kernel only after the next look.
     owed: bool,
-    /// When something told of a change first, since the last look.
+    /// When the uplinks are to be found again.
     uplinks_at: Option<Instant>,
     looked: Looked,
     began: Instant,
@@ -132,7 +132,7 @@ impl Reconciler {
             held: Held::default(),
             applied: BTreeMap::new(),
             behind: None,
-            session: None,
+            session: Err("none was tried yet".into()),
             refused: BTreeMap::new(),
             no_uplink: BTreeMap::new(),
             offload: BTreeMap::new(),
@@ -165,7 +165,7 @@ impl Reconciler {
         let mut firewall = self.kernel.watch_firewall()?;
         self.notify.ready();
         loop {
-            self.act(&mut events).await?;
+            self.act(&mut events);
             let ears = match &mut events {
                 Some(events) => events,
                 None => events.insert(Events::open()?),
@@ -215,7 +215,7 @@ impl Reconciler {
     }
 
     /// Does whatever is due.
-    async fn act(&mut self, events: &mut Option<Events>) -> anyhow::Result<()> {
+    fn act(&mut self, events: &mut Option<Events>) {
         let now = Instant::now();
         if self.uplinks_at.is_some_and(|at| at <= now) {
             self.uplinks_at = None;
@@ -236,7 +236,6 @@ impl Reconciler {
             self.write_anew();
         }
         self.tell();
-        Ok(())
     }
 
     fn wake_at(&self) -> Instant {
@@ -255,6 +254,8 @@ impl Reconciler {
         self.held.revisions.remove(network);
         self.applied.remove(network);
         self.refused.remove(network);
+        self.no_uplink.remove(network);
+        self.offload.remove(network);
         self.changed.remove(network);
     }
 }
@@ -262,4 +263,15 @@ impl Reconciler {
 /// Is everything known of a network's peers?
 fn is_synced(member: &Member) -> bool {
     matches!(member.known(), Known::Synced(_))
+}
+
+/// Whoever listens is woken only by what is new.
+fn tell_if_new<T: PartialEq>(listeners: &watch::Sender<T>, value: T) {
+    listeners.send_if_modified(|last| {
+        let is_new = *last != value;
+        if is_new {
+            *last = value;
+        }
+        is_new
+    });
 }

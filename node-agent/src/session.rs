@@ -155,7 +155,7 @@ pub async fn keep(
             | SessionError::Nonsense(_) => {}
         }
         let closed = Told::Closed {
-            reason: error.to_string(),
+            reason: options::sentence(&error),
         };
         if told.send(closed).await.is_err() {
             return SessionError::Stopping;

@@ -18,17 +18,22 @@ mod page;
 
 pub async fn status(socket: &Path, output: OutputFormat) -> anyhow::Result<()> {
     let body = answered(socket, "GET", "/status").await?;
-    let text = match output {
-        OutputFormat::Json => body + "\n",
+    let status = serde_json::from_str(&body).context(
+        "the agent that runs is of another version than this command; -o json prints what it says",
+    );
+    let (text, status): (String, Option<Status>) = match output {
+        OutputFormat::Json => (body + "\n", status.ok()),
         OutputFormat::Table => {
-            let status: Status = serde_json::from_str(&body).context(
-                "the agent that runs is of another version than this command; -o json prints \
-                 what it says",
-            )?;
-            page::page(&status, clock::now_ms(), table::terminal_width())
+            let status = status?;
+            let page = page::page(&status, clock::now_ms(), table::terminal_width());
+            (page, Some(status))
         }
     };
-    Ok(print(&text)?)
+    print(&text)?;
+    match status.filter(|status| !status.ready) {
+        Some(status) => Err(NotReady(status.reason.unwrap_or_default()).into()),
+        None => Ok(()),
+    }
 }
 
 pub async fn join(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {

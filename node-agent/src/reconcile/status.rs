@@ -67,7 +67,7 @@ impl Reconciler {
             mac: self.host.mac(),
             ready: readiness.is_ready(),
             reason: readiness.reason().cloned(),
-            controller: self.session.clone(),
+            controller: self.session.clone().ok(),
             not_kept: self.not_kept.clone(),
             networks: self
                 .wanted

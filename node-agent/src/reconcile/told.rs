@@ -40,14 +40,14 @@ impl Reconciler {
     fn believe(&mut self, word: Told) {
         match word {
             Told::Open { url, cluster } => {
-                self.session = Some(url);
+                self.session = Ok(url);
                 self.metrics.sessions.inc();
                 if self.held.cluster != cluster {
                     self.held.cluster = cluster;
                     self.held.revisions.clear();
                 }
             }
-            Told::Closed { reason: _ } => self.session = None,
+            Told::Closed { reason } => self.session = Err(reason),
             Told::Joined { network, subnets } => self.joined(network, subnets),
             Told::Snapshot {
                 network,

@@ -6,7 +6,7 @@ use overlay::{datapath::member::Member, decide::lease::Vtep, name::NetworkName};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::Reconciler;
+use super::{Reconciler, tell_if_new};
 use crate::{
     config::ChecksumOffload,
     kernel::{
@@ -74,31 +74,19 @@ impl Reconciler {
 
     /// What a controller is to know of us in each network.
     pub(super) fn publish(&self) {
-        let vtep = |network: &NetworkName| Vtep {
-            underlay: self
-                .host
-                .member(network)
-                .and_then(Member::uplink)
-                .map(|uplink| uplink.address),
-            mac: Some(self.host.mac()),
-        };
-        let joins: Joins = self
-            .wanted
-            .iter()
-            .map(|network| (network.clone(), vtep(network)))
-            .map(|(network, vtep)| match vtep.underlay {
-                Some(_) => (network, vtep),
-                // A VTEP is both or neither.
-                None => (network, Vtep::default()),
+        let vtep = |network: &NetworkName| {
+            let uplink = self.host.member(network).and_then(Member::uplink);
+            // A VTEP is both or neither.
+            uplink.map_or_else(Vtep::default, |uplink| Vtep {
+                underlay: Some(uplink.address),
+                mac: Some(self.host.mac()),
             })
+        };
+        let wanted = self.wanted.iter();
+        let joins: Joins = wanted
+            .map(|network| (network.clone(), vtep(network)))
             .collect();
-        self.joins.send_if_modified(|last| {
-            let differs = *last != joins;
-            if differs {
-                *last = joins;
-            }
-            differs
-        });
+        tell_if_new(&self.joins, joins);
     }
 
     fn lost_uplink(&mut self, name: &NetworkName, error: &UplinkError) {
