@@ -3,11 +3,7 @@
 //! A stream holds a place in the log and nothing else. One that is slow finds many
 //! entries waiting and gets them coalesced; one that fell off the log takes a snapshot.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use overlay::{
     feed::{Behind, Log, PeerChanges, peer_changes},
@@ -20,6 +16,7 @@ use proto::{
     encoded::Encoded,
     v1::{self, controller_message::Message},
 };
+use tokio::time::Instant;
 
 /// Changes kept for each network, and for those who watch leases.
 const KEPT: usize = 8192;

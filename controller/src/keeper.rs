@@ -26,6 +26,7 @@ pub use state::{Link, State};
 pub use task::{Task, Timing};
 
 use crate::{
+    clock::Clock,
     feed::{Feed, LeaseLog},
     store::Store,
 };
@@ -54,6 +55,7 @@ enum Job {
 #[derive(Clone)]
 pub struct Keeper {
     jobs: mpsc::Sender<Job>,
+    pub clock: Clock,
     feed: watch::Receiver<Feed>,
     leases: watch::Receiver<LeaseLog>,
     seen: watch::Receiver<Revision>,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::{
-    clock,
+    clock::Clock,
     keeper::{Failure, Keeper},
     services::{lease::list, status},
 };
@@ -62,7 +62,7 @@ async fn tell(
             (Some(_), Some(Ok(changes))) => {
                 for changes in changes {
                     place = Some(changes.revision);
-                    if let Some(response) = changed(&cluster, network, &changes)
+                    if let Some(response) = changed(&cluster, &keeper.clock, network, &changes)
                         && sender.send(Ok(response)).await.is_err()
                     {
                         return Ok(());
@@ -106,8 +106,8 @@ async fn snapshot(
     let wanted = network.cloned();
     let (revision, leases) = keeper
         .with(move |state| {
-            let registry = state.registry();
-            (registry.revision(), list(registry, wanted.as_ref(), None))
+            let revision = state.registry().revision();
+            (revision, list(state, wanted.as_ref(), None))
         })
         .await?;
     let count = leases.len().div_ceil(A_MESSAGE).max(1);
@@ -126,6 +126,7 @@ async fn snapshot(
 /// What the reader is told of these changes; none: nothing of its network.
 fn changed(
     cluster: &str,
+    clock: &Clock,
     network: Option<&NetworkName>,
     changes: &Arc<Changes>,
 ) -> Option<v1::WatchResponse> {
@@ -140,7 +141,7 @@ fn changed(
     for change in changes.leases.iter().filter(wanted) {
         match &change.after {
             Some(lease) => {
-                let lease = encode::lease(&change.network, &change.node, lease, clock::now());
+                let lease = encode::lease(&change.network, &change.node, lease, clock.now());
                 response.leases.push(lease);
             }
             None => response.gone.push(v1::LeaseGone {

@@ -12,7 +12,7 @@ use axum::{
 use proto::v1;
 use serde_json::{Value, json};
 
-use crate::{clock, keeper::Keeper, metrics::Metrics, services::status::report};
+use crate::{keeper::Keeper, metrics::Metrics, services::status::report};
 
 #[derive(Clone)]
 pub struct Ops {
@@ -34,7 +34,7 @@ async fn metrics(With(ops): With<Ops>) -> Response {
     let counted = ops.metrics.clone();
     let sampled = ops
         .keeper
-        .with(move |state| counted.sample(state, clock::now()))
+        .with(move |state| counted.sample(state, state.clock.now()))
         .await;
     if sampled.is_err() {
         return stopping();

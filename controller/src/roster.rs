@@ -1,10 +1,6 @@
 //! The sessions of this controller: who is here, since when, and how far along.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use overlay::{
     id::SessionId,
@@ -13,7 +9,7 @@ use overlay::{
     txn::Revision,
 };
 use proto::v1;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::feed::Feed;
 

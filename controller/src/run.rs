@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::{
-    clock,
+    clock::Clock,
     config::Options,
     first_network,
     follow::follow,
@@ -79,18 +79,26 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     let ctl = ControllerId(Uuid::new_v4());
     info!(controller = %ctl, %listen, ops = %ops_listener.local_addr()?, store = %described, "starting");
 
+    let clock = Clock::system();
     let mut parts = Parts::default();
     let metrics = Metrics::default();
     let events = follow(store.clone(), parts.keeper.clone());
-    let (keeper, task) = keeper::Task::new(store.clone(), ctl, timing, events, metrics.clone());
+    let (keeper, task) = keeper::Task::new(
+        store.clone(),
+        ctl,
+        timing,
+        clock.clone(),
+        events,
+        metrics.clone(),
+    );
     parts.start("the keeper", task.run(parts.keeper.clone()));
 
     let record = Controller {
         v: V1,
         listen: listen.to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
-        started: clock::now(),
-        wall_ms: clock::now(),
+        started: clock.now(),
+        wall_ms: clock.now(),
     };
     let (seats, task) = Seats::new(store, keeper.clone(), record, timing.session_ttl);
     parts.start("the seats", task.run(parts.seats.clone()));

@@ -33,7 +33,6 @@ use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 
 use crate::{
-    clock,
     feed::Feed,
     keeper::{Failure, Keeper},
     listener::Peer,
@@ -195,7 +194,7 @@ impl Session {
             };
             Message::Joined(v1::Joined {
                 network: record.map(|record| encode::network(record, None)),
-                lease: Some(encode::lease(&of, &node, &lease, clock::now())),
+                lease: Some(encode::lease(&of, &node, &lease, state.clock.now())),
             })
         });
         let message = message.await.map_err(Over::Failed)?;

@@ -22,10 +22,7 @@ use overlay::{
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{info, warn};
 
-use crate::{
-    clock,
-    keeper::{Ask, Pending, State},
-};
+use crate::keeper::{Ask, Pending, State};
 
 /// A controller whose clock is further from another's than half of the allowance for
 /// skew ends nothing; below this nobody's clock can be told to be off.
@@ -82,7 +79,7 @@ impl Upkeep {
             registry: state.registry(),
             flight,
             ctl: state.ctl,
-            now: clock::now(),
+            now: state.clock.now(),
             spread: 0,
         };
         let ctl = state.ctl;

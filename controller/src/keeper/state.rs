@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
-    clock,
+    clock::Clock,
     feed::{Feed, LeaseLog},
     roster::{End, Roster},
     store::{Batch, Loaded},
@@ -44,6 +44,7 @@ pub(super) enum History {
 
 pub struct State {
     pub ctl: ControllerId,
+    pub clock: Clock,
     pub roster: Roster,
     pub link: Link,
     /// Why this controller must not decide although it may see the store: it cannot
@@ -74,9 +75,10 @@ pub struct Snapshot {
 }
 
 impl State {
-    pub fn new(ctl: ControllerId) -> Self {
+    pub fn new(ctl: ControllerId, clock: Clock) -> Self {
         Self {
             ctl,
+            clock,
             roster: Roster::default(),
             link: Link::Starting,
             cut_off: None,
@@ -177,7 +179,7 @@ impl State {
         for id in changes.controllers.iter().filter(|id| **id != self.ctl) {
             match self.registry.controllers().get(id) {
                 Some(other) => {
-                    let offset = offset_ms(other.value.wall_ms, clock::now());
+                    let offset = offset_ms(other.value.wall_ms, self.clock.now());
                     self.offsets.insert(*id, offset);
                 }
                 None => {

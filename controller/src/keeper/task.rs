@@ -30,7 +30,7 @@ use super::{
     unseen::Unseen,
 };
 use crate::{
-    clock,
+    clock::Clock,
     follow::StoreEvent,
     metrics::Metrics,
     store::{Committed, Store, StoreError},
@@ -78,13 +78,15 @@ impl Task {
         store: Arc<dyn Store>,
         ctl: ControllerId,
         timing: Timing,
+        clock: Clock,
         events: mpsc::Receiver<StoreEvent>,
         metrics: Metrics,
     ) -> (Keeper, Self) {
         let (jobs, receiver) = mpsc::channel(BACKLOG);
-        let state = State::new(ctl);
+        let state = State::new(ctl, clock.clone());
         let keeper = Keeper {
             jobs,
+            clock,
             feed: state.feed.subscribe(),
             leases: state.leases.subscribe(),
             seen: state.seen.subscribe(),
@@ -222,7 +224,7 @@ impl Task {
             registry: &self.state.registry,
             flight: &self.flight,
             ctl: self.state.ctl,
-            now: clock::now(),
+            now: self.state.clock.now(),
             spread: self.spread,
         };
         pending.attempt.decide(&view)

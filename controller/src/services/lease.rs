@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use super::{invalid, status};
 use crate::{
-    clock,
-    keeper::{Failure, Keeper},
+    clock::Clock,
+    keeper::{Failure, Keeper, State},
     lease_watch,
 };
 
@@ -46,7 +46,7 @@ impl v1::lease_service_server::LeaseService for Leases {
             .keeper
             .write(move |view| lease::acquire(view, &ask))
             .await;
-        answer(&network, &node, granted)
+        answer(&self.keeper.clock, &network, &node, granted)
     }
 
     async fn renew(
@@ -61,7 +61,7 @@ impl v1::lease_service_server::LeaseService for Leases {
             .keeper
             .write(move |view| lease::renew(view, &of, &by, life, ttl))
             .await;
-        answer(&network, &node, renewed)
+        answer(&self.keeper.clock, &network, &node, renewed)
     }
 
     async fn release(
@@ -89,7 +89,7 @@ impl v1::lease_service_server::LeaseService for Leases {
             .keeper
             .with(move |state| {
                 let lease = state.registry().lease(&network, &node)?;
-                Some(encode::lease(&network, &node, lease, clock::now()))
+                Some(encode::lease(&network, &node, lease, state.clock.now()))
             })
             .await;
         let found = found.map_err(|failure| status(&failure))?;
@@ -103,12 +103,9 @@ impl v1::lease_service_server::LeaseService for Leases {
         let ask = request.get_ref();
         let network = self.named(&ask.network).await?;
         let node = decode::parse_optional("node", &ask.node).map_err(|error| invalid(&error))?;
-        let listed = self.keeper.with(move |state| {
-            let registry = state.registry();
-            v1::ListLeasesResponse {
-                leases: list(registry, network.as_ref(), node.as_ref()),
-                revision: registry.revision(),
-            }
+        let listed = self.keeper.with(move |state| v1::ListLeasesResponse {
+            leases: list(state, network.as_ref(), node.as_ref()),
+            revision: state.registry().revision(),
         });
         listed
             .await
@@ -205,12 +202,13 @@ impl Leases {
 
 /// The leases of a network, of a node, or all.
 pub fn list(
-    registry: &Registry,
+    state: &State,
     network: Option<&NetworkName>,
     node: Option<&NodeName>,
 ) -> Vec<v1::Lease> {
-    let now = clock::now();
-    registry
+    let now = state.clock.now();
+    state
+        .registry()
         .spaces()
         .filter(|(name, _)| network.is_none_or(|wanted| wanted == *name))
         .flat_map(|(name, space)| {
@@ -236,12 +234,13 @@ fn reservations(registry: &Registry, network: Option<&NetworkName>) -> Vec<v1::R
 }
 
 fn answer(
+    clock: &Clock,
     network: &NetworkName,
     node: &NodeName,
     outcome: Result<(Lease, Revision), Failure>,
 ) -> Result<Response<v1::Lease>, Status> {
     let (value, revision) = outcome.map_err(|failure| status(&failure))?;
-    let lease = encode::lease(network, node, &Stored { revision, value }, clock::now());
+    let lease = encode::lease(network, node, &Stored { revision, value }, clock.now());
     Ok(Response::new(lease))
 }
 

@@ -11,7 +11,6 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{invalid, status};
 use crate::{
-    clock,
     finish::finish,
     keeper::{Keeper, State},
     roster::Present,
@@ -134,7 +133,7 @@ fn attachment(
     let word = here.and_then(|here| here.networks.get(network)).cloned();
     let word = word.unwrap_or_default();
     let lag = here.and_then(|here| here.lag_in(network, &feed));
-    let encoded = encode::lease(network, name, lease, clock::now());
+    let encoded = encode::lease(network, name, lease, state.clock.now());
     v1::NodeNetwork {
         network: encoded.network,
         subnets: encoded.subnets,

@@ -14,7 +14,7 @@ use proto::{
 use uuid::Uuid;
 
 use super::{Joined, Over, Session};
-use crate::{clock, keeper::Failure};
+use crate::keeper::Failure;
 
 impl Session {
     pub(super) async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
@@ -111,6 +111,7 @@ impl Session {
                         .filter_map(|network| here.lag_in(network, &feed))
                         .collect()
                 };
+                let now = state.clock.now();
                 let Some(here) = state.roster.session(&node, sid) else {
                     return;
                 };
@@ -120,7 +121,7 @@ impl Session {
                     if let Ok(network) = said.network.parse::<NetworkName>()
                         && let Some(word) = here.networks.get_mut(&network)
                     {
-                        word.hear(said, clock::now());
+                        word.hear(said, now);
                     }
                 }
                 for lag in lags.into_iter().filter(|lag| !lag.is_zero()) {
