@@ -38,7 +38,7 @@ pub use picture::{Part, Picture};
 pub use ping::{Fragments, Pings, ping, ping_sized};
 pub use pinger::{Pinged, Pinger};
 pub use place::Place;
-pub use plan::Plan;
+pub use plan::{Ground, Plan};
 pub use switch::Switch;
 pub use tcp::{Stream, Streamed, tcp};
 
@@ -55,7 +55,11 @@ pub struct Lab {
 impl Lab {
     /// Hosts that reach each other and run nothing.
     pub fn new(hosts: u32) -> Result<Self> {
-        let plan = Plan::new(hosts)?;
+        Self::on(Ground::Switched, hosts)
+    }
+
+    pub fn on(ground: Ground, hosts: u32) -> Result<Self> {
+        let plan = Plan::new(hosts, ground)?;
         let names = (1..=hosts).map(|number| format!("h{number}"));
         let names = std::iter::once("switch".to_owned()).chain(names);
         let mut namespaces = Namespace::several(names)?.into_iter();

@@ -2,7 +2,7 @@
 //! underlay, with packets as large as fit.
 
 use anyhow::Result;
-use tests::lab::{Agent, Container, Fragments, Lab, ping, ping_sized, tcp};
+use tests::lab::{Agent, Container, Fragments, Ground, Lab, ping, ping_sized, tcp};
 
 const POOLS: &str = "10.40.0.0/16,fd77:40::/48";
 
@@ -68,6 +68,31 @@ fn over_ipv6() -> Result<()> {
     ];
     let (_lab, _agents, containers) = lab(&six, "six")?;
     all_reach_all(&containers, 1430)
+}
+
+/// Hosts 1 and 3 are on one link, where packets may go as they are; 2 is behind a router.
+#[test]
+fn across_a_router() -> Result<()> {
+    for encap in ["vxlan", "auto"] {
+        let mut lab = Lab::on(Ground::Routed, 3)?;
+        lab.start_controller(&["--default-network", POOLS])?;
+        let pools = ["--pool", "10.50.0.0/16", "--pool", "fd77:50::/48"];
+        lab.weft(&[&["network", "create", "far", "--encap", encap][..], &pools].concat())?;
+        let _agents = lab.agents(&["--networks", "far"])?;
+        let containers: Result<Vec<Container>> =
+            (1..=3).map(|host| lab.container_of(host, "far")).collect();
+        let containers = containers?;
+        for from in &containers {
+            for to in containers.iter().filter(|to| to.mac != from.mac) {
+                for address in &to.addresses {
+                    let pings = ping(from, *address, 3)?;
+                    assert_eq!(pings.lost(), 0, "{encap}: {}", pings.said.stdout);
+                    tcp(from, to, *address, 1 << 20)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A site may have routes of its own to what contains the pools.

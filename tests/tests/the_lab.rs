@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use tests::{
     lab::{
-        Container, Fragments, Lab, Pinger, Stream,
+        Container, Fragments, Ground, Lab, Pinger, Stream,
         by_hand::{self, Underlay},
         forged::Forged,
         icmp, ping, ping_sized, tcp,
@@ -168,7 +168,16 @@ fn what_goes_on_and_on_tells_of_every_loss() -> Result<()> {
 
 #[test]
 fn hosts_are_parted_and_come_together_again() -> Result<()> {
-    let lab = Lab::new(3)?;
+    parted_and_together(&Lab::new(3)?)
+}
+
+/// Hosts 1 and 3 are on one link, 2 is on the other.
+#[test]
+fn so_are_those_with_a_router_between() -> Result<()> {
+    parted_and_together(&Lab::on(Ground::Routed, 3)?)
+}
+
+fn parted_and_together(lab: &Lab) -> Result<()> {
     let lost = |from: u32, to: u32| -> Result<u32> {
         let (from, to) = (lab.host(from), lab.host(to));
         Ok(ping(from, to.v4(), 2)?.lost() + ping(from, to.v6(), 2)?.lost())
@@ -199,6 +208,25 @@ fn hosts_are_parted_and_come_together_again() -> Result<()> {
         ensure!(lost(3, 1)? == 0);
         Ok(())
     })
+}
+
+#[test]
+fn a_slow_link_carries_no_more_than_it_says() -> Result<()> {
+    let lab = Lab::new(2)?;
+    let (one, other) = (lab.host(1), lab.host(2));
+    let megabyte = || -> Result<Duration> {
+        let start = Instant::now();
+        tcp(one, other, other.v4(), 1 << 20)?;
+        Ok(start.elapsed())
+    };
+    lab.slow(2, "20mbit")?;
+    // What is let through at once, 32 KB, is not counted.
+    let slow = megabyte()?;
+    assert!(slow > Duration::from_millis(350), "{slow:?}");
+    lab.fast(2)?;
+    let shown = other.done(&["tc", "qdisc", "show", "dev", "eth0"])?;
+    assert!(!shown.contains("tbf"), "{shown}");
+    Ok(())
 }
 
 #[test]

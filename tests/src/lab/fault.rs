@@ -38,4 +38,13 @@ impl Lab {
     pub fn heal(&self) -> Result<()> {
         self.switch.heal()
     }
+
+    /// The uplink of a host carries no more than this, such as "10mbit", either way.
+    pub fn slow(&self, host: u32, rate: &str) -> Result<()> {
+        self.switch.slow(host, self.host(host), rate)
+    }
+
+    pub fn fast(&self, host: u32) -> Result<()> {
+        self.switch.fast(host, self.host(host))
+    }
 }

@@ -1,11 +1,15 @@
-//! What joins the machines of a lab: a bridge in a namespace of its own, with a port
-//! for each.
+//! What joins the machines of a lab: a bridge for each link, in a namespace of their
+//! own, with a port for each machine. Where there are several links this namespace is
+//! the router between them.
+
+use std::net::IpAddr;
 
 use anyhow::Result;
 
 use super::{Namespace, Plan, UPLINK};
 
-/// Rules that drop between pairs of ports.
+/// Rules that drop between pairs of ports, and between pairs of addresses where
+/// packets are routed and come by no port any more.
 const CUTS: &str = "
 table bridge lab {
   set cuts { type ifname . ifname; }
@@ -14,7 +18,23 @@ table bridge lab {
     iifname . oifname @cuts drop
   }
 }
+table inet lab {
+  set cuts4 { type ipv4_addr . ipv4_addr; }
+  set cuts6 { type ipv6_addr . ipv6_addr; }
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    ip saddr . ip daddr @cuts4 drop
+    ip6 saddr . ip6 daddr @cuts6 drop
+  }
+}
 ";
+const HEAL: &str = "
+flush set bridge lab cuts
+flush set inet lab cuts4
+flush set inet lab cuts6
+";
+/// What a slow link holds back before it drops.
+const PATIENCE: &str = "100ms";
 
 pub struct Switch {
     namespace: Namespace,
@@ -23,11 +43,24 @@ pub struct Switch {
 
 impl Switch {
     pub(super) fn new(namespace: Namespace, plan: Plan) -> Result<Self> {
-        // Without a querier nothing is to be learned of who listens to what.
-        namespace.ip(&[
-            "link add br0 type bridge mcast_snooping 0",
-            "link set br0 addrgenmode none up",
-        ])?;
+        for link in plan.links() {
+            // Without a querier nothing is to be learned of who listens to what.
+            namespace.ip(&[format!("link add br{link} type bridge mcast_snooping 0")])?;
+            // A router asks for its neighbours by an address that is usable at once.
+            let duplicates = format!("net/ipv6/conf/br{link}/accept_dad");
+            namespace.sysctl(&duplicates, "0")?;
+            namespace.ip(&[format!("link set br{link} up")])?;
+            let Some(router) = plan.router(link) else {
+                continue;
+            };
+            let (v4, v6) = (plan.v4(router), plan.v6(router));
+            namespace.ip(&[
+                format!("addr add {v4}/{} dev br{link}", plan.prefix4()),
+                format!("addr add {v6}/{} dev br{link} nodad", plan.prefix6()),
+            ])?;
+            namespace.sysctl("net/ipv4/ip_forward", "1")?;
+            namespace.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        }
         namespace.nft(CUTS)?;
         Ok(Self { namespace, plan })
     }
@@ -35,26 +68,20 @@ impl Switch {
     /// Gives each its uplink: up, with the addresses of its number, usable at once.
     pub(super) fn attach(&self, machines: &[(u32, Namespace)]) -> Result<()> {
         let ports = machines.iter().flat_map(|(number, namespace)| {
-            let (port, pid) = (port(*number), namespace.pid());
+            let (port, pid, link) = (port(*number), namespace.pid(), self.plan.link(*number));
             // A port takes whatever MTU a machine is given later.
             [
                 format!(
                     "link add {port} mtu 9000 type veth peer name {UPLINK} mtu 1500 netns {pid}"
                 ),
-                format!("link set {port} addrgenmode none master br0 up"),
+                format!("link set {port} addrgenmode none master br{link} up"),
             ]
         });
         self.namespace.ip(&ports.collect::<Vec<String>>())?;
         for (number, namespace) in machines {
             let duplicates = format!("net/ipv6/conf/{UPLINK}/accept_dad");
             namespace.sysctl(&duplicates, "0")?;
-            let (v4, v6) = (self.plan.v4(*number), self.plan.v6(*number));
-            let (prefix4, prefix6) = (self.plan.prefix4(), self.plan.prefix6());
-            namespace.ip(&[
-                format!("link set {UPLINK} up"),
-                format!("addr add {v4}/{prefix4} dev {UPLINK}"),
-                format!("addr add {v6}/{prefix6} dev {UPLINK} nodad"),
-            ])?;
+            namespace.ip(&self.on_the_machine(*number))?;
         }
         Ok(())
     }
@@ -78,14 +105,58 @@ impl Switch {
 
     /// Nothing of the one arrives at the other.
     pub fn cut_one_way(&self, from: u32, to: u32) -> Result<()> {
-        let (from, to) = (port(from), port(to));
-        let cut = format!("add element bridge lab cuts {{ {from} . {to} }}");
-        self.namespace.nft(&cut)
+        if self.plan.link(from) == self.plan.link(to) {
+            let (from, to) = (port(from), port(to));
+            let cut = format!("add element bridge lab cuts {{ {from} . {to} }}");
+            return self.namespace.nft(&cut);
+        }
+        let plan = self.plan;
+        let (from4, to4, from6, to6) = (plan.v4(from), plan.v4(to), plan.v6(from), plan.v6(to));
+        self.namespace.nft(&format!(
+            "add element inet lab cuts4 {{ {from4} . {to4} }}
+             add element inet lab cuts6 {{ {from6} . {to6} }}"
+        ))
     }
 
     /// Undoes every cut.
     pub fn heal(&self) -> Result<()> {
-        self.namespace.nft("flush set bridge lab cuts")
+        self.namespace.nft(HEAL)
+    }
+
+    /// No more than this arrives at a machine, or leaves it: "10mbit" a second.
+    pub(super) fn slow(&self, number: u32, machine: &Namespace, rate: &str) -> Result<()> {
+        let port = port(number);
+        for (place, device) in [(&self.namespace, port.as_str()), (machine, UPLINK)] {
+            let set = ["tc", "qdisc", "replace", "dev", device, "root", "tbf"];
+            let limit = ["rate", rate, "burst", "32kb", "latency", PATIENCE];
+            place.done(&[&set[..], &limit].concat())?;
+        }
+        Ok(())
+    }
+
+    /// As it was.
+    pub(super) fn fast(&self, number: u32, machine: &Namespace) -> Result<()> {
+        let port = port(number);
+        for (place, device) in [(&self.namespace, port.as_str()), (machine, UPLINK)] {
+            // One that is not slow has nothing to be deleted.
+            place.run(&["tc", "qdisc", "del", "dev", device, "root"])?;
+        }
+        Ok(())
+    }
+
+    fn on_the_machine(&self, number: u32) -> Vec<String> {
+        let plan = self.plan;
+        let (v4, v6) = (plan.v4(number), plan.v6(number));
+        let mut lines = vec![
+            format!("link set {UPLINK} up"),
+            format!("addr add {v4}/{} dev {UPLINK}", plan.prefix4()),
+            format!("addr add {v6}/{} dev {UPLINK} nodad", plan.prefix6()),
+        ];
+        if let Some(router) = plan.router(plan.link(number)) {
+            let by: [IpAddr; 2] = [plan.v4(router).into(), plan.v6(router).into()];
+            lines.extend(by.map(|by| format!("route add default via {by} dev {UPLINK}")));
+        }
+        lines
     }
 }
 
