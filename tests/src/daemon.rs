@@ -4,6 +4,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
+    io::ErrorKind,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -114,6 +115,16 @@ impl Daemon {
         Ok(status)
     }
 
+    /// How it ended by itself, if it did.
+    pub fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
+        let program = self.program;
+        let child = self.child.as_mut();
+        let child = child.with_context(|| format!("{program} does not run"))?;
+        child
+            .try_wait()
+            .with_context(|| format!("wait for {program}"))
+    }
+
     /// SIGSTOP: it keeps its connections and answers nothing.
     pub fn pause(&self) -> Result<()> {
         self.signal("-STOP")
@@ -148,6 +159,22 @@ impl Daemon {
     /// The end of its log.
     pub fn log(&self) -> String {
         tail(&self.log)
+    }
+
+    /// The lines of its log, from the first on, that might wake somebody. One that has
+    /// not been started has said nothing.
+    pub fn complaints(&self) -> Result<Vec<String>> {
+        let text = match fs::read(&self.log) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            read => read.with_context(|| format!("read {}", self.log.display()))?,
+        };
+        let text = String::from_utf8_lossy(&text);
+        let loud = |line: &&str| {
+            let level = line.split_whitespace().nth(1);
+            level.is_some_and(|level| ["WARN", "ERROR"].contains(&level))
+        };
+        let named = |line| format!("{}: {line}", self.log.display());
+        Ok(text.lines().filter(loud).map(named).collect())
     }
 
     /// Its log need not be shown when it is dropped.

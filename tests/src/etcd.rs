@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::{
     lab::{Namespace, Place},
     process::{self, keep, missing},
+    wait::patiently,
 };
 
 /// How long it may take to answer after a start; a busy machine is slow.
@@ -80,6 +81,19 @@ impl Etcd {
         Ok(())
     }
 
+    /// SIGTERM, and waits for its end.
+    pub fn stop(&mut self) -> Result<()> {
+        self.signal("-TERM")?;
+        if let Some(mut child) = self.child.take() {
+            patiently("etcd ends", || child.try_wait()?.context("it still runs"))?;
+        }
+        Ok(())
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// On the same ports with the same data; kills it first if it runs.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
@@ -104,6 +118,10 @@ impl Etcd {
 
     pub fn resume(&self) -> Result<()> {
         self.signal("-CONT")
+    }
+
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("etcd does not run")?.id())
     }
 
     /// Forgets every revision before the newest.

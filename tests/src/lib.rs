@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod client;
 pub mod controller;
+pub mod crowd;
 pub mod daemon;
 pub mod dice;
 pub mod etcd;

@@ -2,12 +2,12 @@
 //! agents on hosts of a lab, beside what the same kernel does without them in the same
 //! minutes.
 
+pub mod cpu;
 pub mod peers;
 pub mod traffic;
 
 mod batch;
 mod change;
-mod cpu;
 mod fleet;
 mod look;
 mod meter;

@@ -2,7 +2,9 @@
 //! and to packets, beside what the same machine does without them. Prints the tables of
 //! docs/benchmarks.md.
 
+mod burst;
 mod datapath;
+mod hosts;
 mod leases;
 mod rate;
 mod raw_etcd;
@@ -17,7 +19,7 @@ use tokio::task::block_in_place;
 use rate::{Rate, median};
 
 /// What may be asked for by name; by default all.
-const PARTS: [&str; 4] = ["leases", "sessions", "peers", "traffic"];
+const PARTS: [&str; 5] = ["leases", "sessions", "peers", "traffic", "hosts"];
 const RUNS: usize = 3;
 const CLIENTS: [usize; 3] = [1, 64, 512];
 const SESSIONS: usize = 10_000;
@@ -27,10 +29,11 @@ const FLAGS: [&str; 2] = ["--default-network", "192.168.0.0/16"];
 #[tokio::main]
 async fn main() -> Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = asked.iter().find(|part| !PARTS.contains(&part.as_str())) {
+    let unknown = |asked: &&String| !PARTS.contains(&part(asked));
+    if let Some(unknown) = asked.iter().find(unknown) {
         bail!("there is no part {unknown}; there are {}", PARTS.join(", "));
     }
-    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
+    let wanted = |name| asked.is_empty() || asked.iter().any(|asked| part(asked) == name);
     if wanted("leases") {
         leases().await?;
     }
@@ -43,7 +46,27 @@ async fn main() -> Result<()> {
     if wanted("traffic") {
         block_in_place(datapath::traffic::run)?;
     }
+    if wanted("hosts") {
+        let sizes = sizes(&asked)?;
+        block_in_place(|| hosts::run(&sizes))?;
+    }
     Ok(())
+}
+
+/// `hosts=50,200` is the part `hosts` with these sizes.
+fn part(asked: &str) -> &str {
+    asked.split_once('=').map_or(asked, |(part, _)| part)
+}
+
+fn sizes(asked: &[String]) -> Result<Vec<usize>> {
+    let given = asked.iter().find_map(|asked| asked.strip_prefix("hosts="));
+    let Some(given) = given else {
+        return Ok(hosts::SIZES.to_vec());
+    };
+    let sizes = given.split(',').map(str::parse);
+    sizes
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{given}: sizes"))
 }
 
 async fn leases() -> Result<()> {

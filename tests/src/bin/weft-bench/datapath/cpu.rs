@@ -26,6 +26,11 @@ impl Cpu {
         Ok(Self { threads })
     }
 
+    /// Of the threads that there are.
+    pub fn total(&self) -> Duration {
+        Duration::from_nanos(self.threads.values().sum())
+    }
+
     /// Without what threads used that ended meanwhile: they were idle.
     pub fn since(&self, before: &Self) -> Duration {
         let used = self.threads.iter().map(|(thread, now)| {
