@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: help setup build demo test bench soak fuzz check deny
+.PHONY: help setup build demo test mutants bench soak fuzz check deny
 
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ demo: build ## Lease subnets on the embedded store and watch what happens
 
 test: build ## Run all tests, on a real etcd
 	@scripts/test
+
+mutants: setup ## Break the code line by line: each time a test must notice (ONLY=name for one)
+	@scripts/mutations $(ONLY)
 
 bench: setup ## Measure; the table of docs/benchmarks.md
 	@$(CARGO) build --release --workspace --bins
