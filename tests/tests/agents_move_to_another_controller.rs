@@ -1,16 +1,24 @@
 //! A controller that dies, or is told to stop, loses no lease: its agents go on
 //! elsewhere from where they were.
 
-use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
 use proto::v1::controller_message::Message;
+use serde_json::Value;
 use tests::{
     agent::{Agent, peers_of},
     client::Client,
     controller::Controller,
     etcd::Etcd,
+    lab::{self, Lab, Pinger},
     wait::patiently,
 };
 use tonic::Code;
+
+/// How soon agents are promised to be elsewhere, and how soon on a busy machine.
+const PROMISED: Duration = Duration::from_secs(5);
+const GRANTED: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_theirs_is_killed() -> Result<()> {
@@ -91,6 +99,68 @@ async fn and_a_frozen_one_that_wakes_up_does_not_take_them_back() -> Result<()> 
         assert_eq!(node["controller"], status["controller"], "{node}");
     }
     told_only_what_is_new(&mut agents, &living).await
+}
+
+/// The real ones do it by themselves, and no packet is lost.
+#[test]
+fn and_nobody_tells_them_to() -> Result<()> {
+    let mut lab = Lab::new(3)?;
+    lab.start_controllers(2, &[])?;
+    let agents = lab.agents(&[])?;
+    let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
+    let pinger = Pinger::start(&one, other.v4())?;
+    patiently("pings come back", || {
+        ensure!(pinger.received() > 50);
+        Ok(())
+    })?;
+    let before = leases(&lab)?;
+    for _ in 0..3 {
+        let theirs = with(&agents[0])?;
+        let place = lab
+            .controllers
+            .iter()
+            .position(|one| one.url().ok().as_ref() == Some(&theirs));
+        let place = place.with_context(|| format!("no controller is {theirs}"))?;
+        lab.controllers[place].kill()?;
+        let began = Instant::now();
+        patiently("all are with the other one", || {
+            for agent in &agents {
+                ensure!(with(agent)? != theirs, "{}", agent.status()?);
+                ensure!(agent.ops("/readyz")?.status == 200);
+            }
+            Ok(())
+        })?;
+        let took = began.elapsed();
+        println!("all moved within {took:?}; {PROMISED:?} is promised");
+        assert!(took < GRANTED, "{took:?}");
+        assert_eq!(leases(&lab)?, before);
+        lab.controllers[place].start()?;
+    }
+    let pinged = pinger.finish()?;
+    assert_eq!(pinged.lost(), 0, "{pinged:?}");
+    Ok(())
+}
+
+/// The controller with which an agent has a session.
+fn with(agent: &lab::Agent) -> Result<String> {
+    let status = agent.status()?;
+    let controller = status["controller"].as_str();
+    let controller = controller.with_context(|| format!("it has no session: {status}"))?;
+    Ok(controller.to_owned())
+}
+
+fn leases(lab: &Lab) -> Result<Vec<(Value, Value, Value)>> {
+    let leases = lab.weft(&["lease", "list"])?;
+    let leases = leases.as_array().context("a list")?.iter();
+    Ok(leases
+        .map(|lease| {
+            (
+                lease["node"].clone(),
+                lease["life"].clone(),
+                lease["subnets"].clone(),
+            )
+        })
+        .collect())
 }
 
 async fn agents(controller: &Controller, numbers: std::ops::Range<u32>) -> Result<Vec<Agent>> {

@@ -2,60 +2,66 @@
 //! time and then dropped, one that leaves while a peer's agent is down is dropped when
 //! that agent starts, and when most go at once nobody believes it for a while.
 
-use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::{
     lab::{Agent, Host, Lab, ping},
     wait::patiently,
 };
 
-/// The subnets that a host has routes to through the overlay.
-fn routes(host: &Host) -> Result<Vec<String>> {
-    let routes = host.json(&["ip", "-j", "route", "show", "proto", "77", "dev", "weft1"])?;
-    let routes = routes.as_array().cloned().unwrap_or_default();
-    let mut subnets: Vec<String> = routes
-        .iter()
-        .map(|route| route["dst"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    subnets.sort_unstable();
-    Ok(subnets)
+/// The kinds of entries that a peer needs.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Route,
+    Fdb,
+    Neighbour,
+    Source,
 }
 
-fn count(host: &Host, what: &[&str], expected: usize) -> Result<()> {
-    let found = host.json(what)?;
-    let count = found.as_array().map_or(0, Vec::len);
-    ensure!(count == expected, "{count} instead of {expected}: {found}");
+const KINDS: [Kind; 4] = [Kind::Route, Kind::Fdb, Kind::Neighbour, Kind::Source];
+
+/// All entries of a kind, as the system's own tools print them.
+fn entries(host: &Host, device: &str, kind: Kind) -> Result<BTreeSet<String>> {
+    let shown = |words: &str| host.json(&words.split(' ').collect::<Vec<_>>());
+    let found = match kind {
+        Kind::Route => shown(&format!("ip -j route show proto 77 dev {device}"))?,
+        Kind::Fdb => shown(&format!("bridge -j fdb show dev {device}"))?,
+        Kind::Neighbour => shown(&format!("ip -j neigh show dev {device} nud permanent"))?,
+        Kind::Source => {
+            shown("nft -j list set inet weft peers4")?["nftables"][1]["set"]["elem"].take()
+        }
+    };
+    let found = found.as_array().cloned().unwrap_or_default();
+    Ok(found.iter().map(Value::to_string).collect())
+}
+
+fn all_entries(host: &Host) -> Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for kind in KINDS {
+        all.extend(entries(host, "weft1", kind)?);
+    }
+    Ok(all)
+}
+
+/// A host holds everything for so many peers, and nothing for others.
+fn holds(host: &Host, device: &str, peers: usize) -> Result<()> {
+    for kind in KINDS {
+        let found = entries(host, device, kind)?;
+        ensure!(found.len() == peers, "{kind:?}: not {peers}: {found:?}");
+    }
     Ok(())
 }
 
-/// Everything that a host holds for so many peers.
-fn holds(host: &Host, peers: usize) -> Result<()> {
-    count(
-        host,
-        &["ip", "-j", "route", "show", "proto", "77", "dev", "weft1"],
-        peers,
-    )?;
-    count(
-        host,
-        &["bridge", "-j", "fdb", "show", "dev", "weft1"],
-        peers,
-    )?;
-    let neighbours = [
-        "ip",
-        "-j",
-        "neigh",
-        "show",
-        "dev",
-        "weft1",
-        "nud",
-        "permanent",
-    ];
-    count(host, &neighbours, peers)?;
-    let set = host.json(&["nft", "-j", "list", "set", "inet", "weft", "peers4"])?;
-    let elements = &set["nftables"][1]["set"]["elem"];
-    let sources = elements.as_array().map_or(0, Vec::len);
-    ensure!(sources == peers, "{sources} sources: {set}");
-    Ok(())
+/// A node's lease, as `weft` lists it.
+fn lease(lab: &Lab, network: &str, node: &str) -> Result<Value> {
+    let leases = lab.weft(&["lease", "list", "--network", network])?;
+    let mut all = leases.as_array().into_iter().flatten();
+    let lease = all.find(|lease| lease["node"] == node);
+    lease
+        .cloned()
+        .with_context(|| format!("{node} has none: {leases}"))
 }
 
 #[test]
@@ -66,10 +72,10 @@ fn one_that_joins_is_everywhere() -> Result<()> {
     let _second = lab.agent(2, &[])?;
     let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
     assert_eq!(ping(&one, other.v4(), 2)?.lost(), 0);
-    holds(lab.host(1), 1)?;
+    holds(lab.host(1), "weft1", 1)?;
     let _third = lab.agent(3, &[])?;
     for host in lab.hosts() {
-        patiently("all know all", || holds(host, 2))?;
+        patiently("all know all", || holds(host, "weft1", 2))?;
     }
     Ok(())
 }
@@ -108,32 +114,25 @@ fn one_that_is_gone_is_kept_until_its_lease_is() -> Result<()> {
         .map(|network| network["vni"].to_string())
         .unwrap_or_default();
     let name = format!("weft{vni}");
-    let routes = || {
-        count(
-            lab.host(1),
-            &["ip", "-j", "route", "show", "proto", "77", "dev", &name],
-            2,
-        )
-    };
-    patiently("both peers are there", routes)?;
+    let host = lab.host(1);
+    patiently("both peers are there", || holds(host, &name, 2))?;
     agents[2].kill()?;
     patiently("the lease has lapsed, and the entries are there", || {
-        let lease = lab.weft(&["lease", "list", "--network", "short"])?;
-        let lapsed = lease
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|lease| lease["state"] == "lapsed");
-        ensure!(lapsed, "{lease}");
-        routes()
+        let lease = lease(&lab, "short", "h3")?;
+        ensure!(lease["state"] == "lapsed", "{lease}");
+        holds(host, &name, 2)
     })?;
+    // They go when the lease does, and not before: while it is there, so are they.
     patiently("they are gone with the lease", || {
-        count(
-            lab.host(1),
-            &["ip", "-j", "route", "show", "proto", "77", "dev", &name],
-            1,
-        )
+        if lease(&lab, "short", "h3").is_ok() && holds(host, &name, 2).is_err() {
+            ensure!(
+                lease(&lab, "short", "h3").is_err(),
+                "they went before the lease"
+            );
+        }
+        holds(host, &name, 1)
     })?;
+    assert!(lease(&lab, "short", "h3").is_err());
     Ok(())
 }
 
@@ -142,32 +141,34 @@ fn one_leaves_while_a_peers_agent_is_down() -> Result<()> {
     let mut lab = Lab::new(4)?;
     lab.start_controller(&[])?;
     let mut agents = lab.agents(&[])?;
-    patiently("all know all", || holds(lab.host(1), 3))?;
-    let before = routes(lab.host(1))?;
+    patiently("all know all", || holds(lab.host(1), "weft1", 3))?;
+    let before = all_entries(lab.host(1))?;
     agents[0].kill()?;
     agents[3].kill()?;
-    let gone = lab.weft(&["lease", "list"])?;
-    let gone = gone
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|lease| lease["node"] == "h4");
-    let gone = gone
-        .map(|lease| lease["subnets"][0].clone())
-        .unwrap_or_default();
+    let gone = lease(&lab, "default", "h4")?;
     let removed = lab.weft_said(&["node", "remove", "h4"])?;
     assert_eq!(removed.code, 0, "{removed:?}");
     // Nobody tells the host whose agent is down.
-    patiently("a peer with an agent follows", || holds(lab.host(2), 2))?;
-    assert_eq!(routes(lab.host(1))?, before);
+    patiently("a peer with an agent follows", || {
+        holds(lab.host(2), "weft1", 2)
+    })?;
+    assert_eq!(all_entries(lab.host(1))?, before);
     agents[0].start()?;
-    patiently("exactly those entries go", || holds(lab.host(1), 2))?;
-    let after = routes(lab.host(1))?;
-    let left: Vec<String> = before
-        .into_iter()
-        .filter(|subnet| *subnet != gone.as_str().unwrap_or_default())
-        .collect();
-    assert_eq!(after, left);
+    patiently("as many go as should", || holds(lab.host(1), "weft1", 2))?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let subnet = text(&gone["subnets"][0]);
+    let base = subnet.split('/').next().unwrap_or_default();
+    let (mac, underlay) = (text(&gone["mac"]), text(&gone["underlay"]));
+    let its = |entry: &String| {
+        [base, &mac, &underlay]
+            .iter()
+            .any(|word| entry.contains(&format!("\"{word}")))
+    };
+    let after = all_entries(lab.host(1))?;
+    let went: Vec<&String> = before.difference(&after).collect();
+    assert_eq!(went.len(), 4, "{went:?}");
+    assert!(went.iter().all(|entry| its(entry)), "{went:?}");
+    assert!(after.is_subset(&before), "{after:?}");
     Ok(())
 }
 
@@ -204,7 +205,7 @@ fn most_go_at_once_and_are_kept_for_a_while() -> Result<()> {
         ])?;
     }
     let mut agent = lab.agent(1, &["--hold-losses", "4s"])?;
-    holds(lab.host(1), 10)?;
+    holds(lab.host(1), "weft1", 10)?;
     // The store is wiped: another fleet answers at the same place.
     let controller = &mut lab.controllers[0];
     controller.kill()?;
@@ -215,7 +216,7 @@ fn most_go_at_once_and_are_kept_for_a_while() -> Result<()> {
         ensure!(held == 10, "{held} are held: {}", agent.status()?);
         Ok(())
     })?;
-    holds(lab.host(1), 10)?;
+    holds(lab.host(1), "weft1", 10)?;
     let reason: Value = agent.status()?["reason"].clone();
     assert!(
         reason
@@ -226,7 +227,7 @@ fn most_go_at_once_and_are_kept_for_a_while() -> Result<()> {
     // An agent that is killed meanwhile does not forget why they are there.
     agent.kill()?;
     agent.start()?;
-    holds(lab.host(1), 10)?;
+    holds(lab.host(1), "weft1", 10)?;
     // One that comes is served at once all the same.
     let taken = [
         "--node",
@@ -245,5 +246,5 @@ fn most_go_at_once_and_are_kept_for_a_while() -> Result<()> {
         ensure!(!fdb.contains("02:00:00:00:00:10"), "{fdb}");
         Ok(())
     })?;
-    patiently("at last they are let go", || holds(lab.host(1), 1))
+    patiently("at last they are let go", || holds(lab.host(1), "weft1", 1))
 }

@@ -1,10 +1,25 @@
 //! etcd stops, comes back, or only stops answering: nothing is acknowledged that is
 //! not so, and nothing is lost.
 
-use anyhow::{Context, Result};
+use std::{thread, time::Duration};
+
+use anyhow::{Context, Result, ensure};
 use proto::v1::controller_message::Message;
-use tests::{agent::Agent, client::Client, controller::Controller, etcd::Etcd, wait::eventually};
+use tests::{
+    agent::Agent,
+    client::Client,
+    controller::Controller,
+    daemon::Daemon,
+    etcd::Etcd,
+    lab::{Lab, Picture, Pinger},
+    wait::{eventually, patiently},
+};
 use tonic::Code;
+
+/// How long processes are watched, and how much of a core each may use meanwhile. That
+/// is computing, and no more on a busy machine than on an idle one.
+const WATCHED: Duration = Duration::from_secs(8);
+const SHARE: f64 = 0.1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_stop_is_waited_out() -> Result<()> {
@@ -111,5 +126,101 @@ async fn what_is_compacted_meanwhile_is_loaded_afresh() -> Result<()> {
             agent.held.peers.contains_key("new") && !agent.held.peers.contains_key("gone")
         })
         .await?;
+    Ok(())
+}
+
+#[test]
+fn hosts_keep_what_they_have_while_it_is_gone() -> Result<()> {
+    away(Etcd::kill, |etcd| {
+        etcd.restart()?;
+        etcd.compact()
+    })
+}
+
+#[test]
+fn hosts_keep_what_they_have_while_it_is_frozen() -> Result<()> {
+    away(|etcd| etcd.pause(), |etcd| etcd.resume())
+}
+
+/// Nothing in any kernel changes, no packet is lost, nobody is busy; afterwards all
+/// goes on.
+fn away(
+    go: impl FnOnce(&mut Etcd) -> Result<()>,
+    come: impl FnOnce(&mut Etcd) -> Result<()>,
+) -> Result<()> {
+    let mut lab = Lab::new(2)?;
+    lab.start_controllers(2, &["--session-ttl", "4s"])?;
+    let mut agents = lab.agents(&[])?;
+    let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
+    let pinger = Pinger::start(&one, other.v4())?;
+    patiently("pings come back", || {
+        ensure!(pinger.received() > 50);
+        Ok(())
+    })?;
+    let before = lab.hosts().iter().map(|host| Picture::of(host, "weft1"));
+    let before: Vec<Picture> = before.collect::<Result<_>>()?;
+    let unchanged = |lab: &Lab| -> Result<()> {
+        let hosts = lab.hosts().iter().zip(&before);
+        hosts
+            .map(|(host, before)| Picture::of(host, "weft1")?.ensure_same(before))
+            .collect()
+    };
+    let leases = lab.weft(&["lease", "list"])?;
+
+    go(lab.etcd.as_mut().context("etcd")?)?;
+    patiently("the controllers notice", || {
+        for controller in &lab.controllers {
+            ensure!(controller.ops("/readyz")?.status == 503);
+        }
+        Ok(())
+    })?;
+    let said = lab.weft_said(&["lease", "acquire", "--node", "new", "--timeout", "1s"])?;
+    assert_eq!(said.code, 3, "{said:?}");
+    {
+        let controllers = lab.controllers.iter().map(|one| (&**one, "controller"));
+        let agents = agents.iter().map(|one| (&**one, "agent"));
+        nobody_is_busy(&controllers.chain(agents).collect::<Vec<_>>())?;
+    }
+    unchanged(&lab)?;
+
+    come(lab.etcd.as_mut().context("etcd")?)?;
+    for agent in &mut agents {
+        agent.ready()?;
+    }
+    unchanged(&lab)?;
+    let pinged = pinger.finish()?;
+    assert_eq!(pinged.lost(), 0, "{pinged:?}");
+    let subnets = |leases: &serde_json::Value| {
+        let leases = leases.as_array().cloned().unwrap_or_default();
+        let subnet = |lease: &serde_json::Value| (lease["node"].clone(), lease["subnets"].clone());
+        leases.iter().map(subnet).collect::<Vec<_>>()
+    };
+    let after = lab.weft(&["lease", "list"])?;
+    assert_eq!(subnets(&after), subnets(&leases));
+    lab.lease_to(10..11)?;
+    patiently("the hosts hear of a new one", || {
+        for host in lab.hosts() {
+            let routes = ["ip", "-j", "route", "show", "proto", "77", "dev", "weft1"];
+            let routes = host.json(&routes)?;
+            ensure!(routes.as_array().map(Vec::len) == Some(2), "{routes}");
+        }
+        Ok(())
+    })
+}
+
+fn nobody_is_busy(processes: &[(&Daemon, &str)]) -> Result<()> {
+    let computed = || processes.iter().map(|(daemon, _)| daemon.computed());
+    let before = computed().collect::<Result<Vec<_>>>()?;
+    // Not a wait for something: this is the time in which they are watched.
+    thread::sleep(WATCHED);
+    for ((daemon, name), before) in processes.iter().zip(before) {
+        let share = (daemon.computed()? - before).div_duration_f64(WATCHED);
+        println!("{name}: {:.1} % of a core", share * 100.0);
+        ensure!(
+            share < SHARE,
+            "{name} used {share} of a core:\n{}",
+            daemon.log()
+        );
+    }
     Ok(())
 }
