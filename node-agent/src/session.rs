@@ -235,6 +235,11 @@ async fn one(
             message = next(&mut stream) => message?,
             Ok(()) = member.joins.changed() => {
                 let joins = member.joins.borrow_and_update().clone();
+                // A new connection is quicker than finding out that nothing comes back.
+                if let Some(address) = voice.lost(&joins) {
+                    let why = format!("this host no longer has the address {address}");
+                    return Err(SessionError::Broken(Box::new(Status::unavailable(why))));
+                }
                 voice.follow(joins, held).await?;
                 continue;
             }

@@ -57,7 +57,7 @@ fn reached(from: &Container, to: &Container) -> Result<()> {
 fn an_address() -> Result<()> {
     let mut lab = Lab::new(2)?;
     lab.start_controller(&[])?;
-    let _agents = lab.agents(&[])?;
+    let agents = lab.agents(&[])?;
     let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
     reached(&one, &other)?;
     // The controller is reached from both.
@@ -76,8 +76,10 @@ fn an_address() -> Result<()> {
         );
         reached(&one, &other)
     })?;
-    // The old session breaks with the address: what is measured is that as well.
     in_time(began)?;
+    // The session was from the old address, where no answer comes to any more.
+    let log = agents[1].log();
+    assert!(log.contains("no longer has the address 192.0.2.2"), "{log}");
     forgotten(lab.host(1), &["192.0.2.2"])?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What an agent says in a session.
 
+use std::net::{IpAddr, UdpSocket};
+
 use overlay::{decide::lease::Vtep, name::NetworkName};
 use proto::v1::{self, agent_message::Message};
 use tokio::sync::mpsc;
@@ -36,6 +38,19 @@ impl Voice {
         }
     }
 
+    /// An address that was said, is another now, and is not this host's any more: the
+    /// connection may be from there.
+    pub fn lost(&self, joins: &Joins) -> Option<IpAddr> {
+        let is_other = |(network, vtep): (&NetworkName, &Vtep)| {
+            let before = vtep.underlay?;
+            let now = joins.get(network)?.underlay?;
+            (before != now).then_some(before)
+        };
+        let others = self.said.iter().filter_map(is_other);
+        let mut lost = others.filter(|address| !is_here(*address));
+        lost.next()
+    }
+
     /// Joins what is new or has another VTEP, and leaves what is gone.
     pub async fn follow(&mut self, joins: Joins, held: &mut Held) -> Result<(), SessionError> {
         let before = std::mem::replace(&mut self.said, joins);
@@ -56,6 +71,11 @@ impl Voice {
         }
         Ok(())
     }
+}
+
+/// Nobody else's address can be bound to.
+fn is_here(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 pub fn join(network: &NetworkName, vtep: &Vtep, held: &Held) -> v1::Join {
