@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 /// Where it is, in its directory.
 pub const FILE: &str = "identity.json";
-/// Former sessions worth naming: the last that was confirmed and those tried since.
+/// Former sessions worth naming: the last that was confirmed and those last tried.
 const MOST_PREVIOUS: usize = 8;
 
 #[derive(Debug, Error)]
@@ -109,7 +109,7 @@ impl Identity {
     pub fn next_session(&mut self) -> Result<SessionId, IdentityError> {
         let sid = SessionId(Uuid::new_v4());
         self.kept.previous.push(sid);
-        // The oldest is the last that was confirmed: it goes last.
+        // The first is the last that was confirmed: it goes last.
         if self.kept.previous.len() > MOST_PREVIOUS {
             self.kept.previous.remove(1);
         }
@@ -117,9 +117,11 @@ impl Identity {
         Ok(sid)
     }
 
-    /// A controller knows of this session: no older one can be the present one.
+    /// A controller knows of this session. Those that were tried before it stay: a hello
+    /// that was taken for lost may arrive yet, and its session replace this one.
     pub fn confirm(&mut self, sid: SessionId) -> Result<(), IdentityError> {
-        self.kept.previous = vec![sid];
+        self.kept.previous.retain(|tried| *tried != sid);
+        self.kept.previous.insert(0, sid);
         self.write()
     }
 

@@ -21,6 +21,18 @@ fn a_session_is_on_disk_before_it_is_said_and_the_confirmed_one_stays() {
     assert!(again.previous().len() <= MOST_PREVIOUS);
 }
 
+/// Its hello was taken for lost, and comes after the next one's.
+#[test]
+fn a_session_that_was_tried_is_known_after_another_is_confirmed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut identity = Identity::open(directory.path()).unwrap();
+    let late = identity.next_session().unwrap();
+    let confirmed = identity.next_session().unwrap();
+    identity.confirm(confirmed).unwrap();
+    let again = Identity::open(directory.path()).unwrap();
+    assert_eq!(again.previous(), [confirmed, late]);
+}
+
 #[test]
 fn a_torn_identity_is_an_error_and_not_a_new_machine() {
     let directory = tempfile::tempdir().unwrap();
