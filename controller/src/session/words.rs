@@ -75,25 +75,26 @@ impl Session {
     async fn leave(&mut self, network: &str) -> Result<(), String> {
         let network: NetworkName =
             decode::parse("network", network).map_err(|error| error.to_string())?;
-        let (node, sid, of) = (self.node.clone(), self.sid, network.clone());
-        let left = self
-            .keeper
-            .write(move |view| session::leave(view, &node, sid, &of))
-            .await;
-        match left {
-            Ok(_) | Err(Failure::Refused(Refusal::NoLease { .. })) => {}
-            Err(failure) => return Err(failure.to_string()),
-        }
+        // Whatever becomes of its lease, the agent has forgotten the network: should it
+        // join again, it has to be told everything.
         self.places.remove(&network);
-        let (node, sid) = (self.node.clone(), self.sid);
+        let (node, sid, of) = (self.node.clone(), self.sid, network.clone());
         self.keeper
             .tell(move |state| {
                 if let Some(here) = state.roster.session(&node, sid) {
-                    here.networks.remove(&network);
+                    here.networks.remove(&of);
                 }
             })
             .await;
-        Ok(())
+        let node = self.node.clone();
+        let left = self
+            .keeper
+            .write(move |view| session::leave(view, &node, sid, &network))
+            .await;
+        match left {
+            Ok(_) | Err(Failure::Refused(Refusal::NoLease { .. })) => Ok(()),
+            Err(failure) => Err(failure.to_string()),
+        }
     }
 
     async fn report(&self, report: v1::Report) {
