@@ -15,6 +15,8 @@ use overlay::{
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
+use crate::value::Value;
+
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,7 @@ pub struct Ground {
 }
 
 enum Below {
+    Value(Value),
     File { _directory: TempDir },
     Server(tests::etcd::Etcd),
 }
@@ -47,9 +50,22 @@ impl Ground {
         })
     }
 
+    /// The store of the runs in virtual time.
+    pub fn value() -> Result<Self> {
+        let value = Value::start();
+        Ok(Self {
+            store: Box::new(value.clone()),
+            below: Below::Value(value),
+        })
+    }
+
     /// Makes the store forget the revisions before its head.
     pub async fn forget(&self) -> Result<()> {
         match &self.below {
+            Below::Value(value) => {
+                value.compact();
+                Ok(())
+            }
             Below::Server(server) => server.compact(),
             Below::File { .. } => {
                 // It keeps 16 MiB.

@@ -1,5 +1,6 @@
 //! One suite, two stores: what a controller relies on holds on both, and what is
-//! peculiar to one is tested beside it.
+//! peculiar to one is tested beside it. The value that stands for a store in the runs
+//! in virtual time is asked the same.
 
 mod certificates;
 mod commit;
@@ -11,16 +12,27 @@ mod ground;
 mod load;
 mod same;
 mod ttl;
+#[path = "../virtual_time/store.rs"]
+#[expect(dead_code, reason = "its judge asks more of it than a controller does")]
+mod value;
 mod watch;
 
-/// Every case, once on a fresh embedded store and once on a fresh etcd.
-macro_rules! on_both {
+/// Every case on a fresh embedded store, on a fresh etcd, and on the value.
+macro_rules! on_all {
     ($($subject:ident: $($case:ident)*;)*) => {
         mod on_embedded {
             $(mod $subject {
                 $(#[tokio::test(flavor = "multi_thread")]
                 async fn $case() -> anyhow::Result<()> {
                     crate::$subject::$case(&crate::ground::Ground::embedded()?).await
+                })*
+            })*
+        }
+        mod on_value {
+            $(mod $subject {
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $case() -> anyhow::Result<()> {
+                    crate::$subject::$case(&crate::ground::Ground::value()?).await
                 })*
             })*
         }
@@ -35,7 +47,7 @@ macro_rules! on_both {
     };
 }
 
-on_both! {
+on_all! {
     commit:
         created_once
         a_stale_revision_changes_nothing

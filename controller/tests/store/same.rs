@@ -1,4 +1,5 @@
-//! etcd is the judge: whatever a random group does there, it does in the file.
+//! etcd is the judge: whatever a random group does there, it does in the file, and in
+//! the value.
 
 use std::time::Duration;
 
@@ -21,28 +22,33 @@ async fn random_groups_have_one_outcome() -> Result<()> {
 }
 
 async fn same(seed: u64) -> Result<()> {
-    let (file, server) = (Ground::embedded()?, Ground::etcd()?);
-    let mut sides = [
+    let grounds = [Ground::etcd()?, Ground::embedded()?, Ground::value()?];
+    let [server, file, value] = &grounds;
+    let mut server = Side::new(server.store()).await?;
+    let mut others = [
         Side::new(file.store()).await?,
-        Side::new(server.store()).await?,
+        Side::new(value.store()).await?,
     ];
     let mut dice = Dice(seed);
     for round in 0..GROUPS {
         let place = format!("seed {seed}, group {round}");
         if dice.roll(20) == 0 {
             let which = dice.roll(3);
-            let [file, server] = &mut sides;
-            file.revoke(which).await?;
             server.revoke(which).await?;
+            for other in &mut others {
+                other.revoke(which).await?;
+            }
         } else {
             let plan: Vec<Plan> = (0..=dice.roll(3)).map(|_| dice.plan()).collect();
-            let [file, server] = &sides;
-            let outcome = file.commit(&plan).await?;
-            assert_eq!(outcome, server.commit(&plan).await?, "{place}: {plan:?}");
+            let outcome = server.commit(&plan).await?;
+            for other in &others {
+                assert_eq!(other.commit(&plan).await?, outcome, "{place}: {plan:?}");
+            }
         }
-        let [file, server] = &mut sides;
-        let known = file.look().await?;
-        assert_eq!(known, server.look().await?, "{place}");
+        let known = server.look().await?;
+        for other in &mut others {
+            assert_eq!(other.look().await?, known, "{place}");
+        }
     }
     Ok(())
 }

@@ -1,0 +1,359 @@
+//! One world: a store, controllers, hosts, and who judges them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use controller::clock::Clock;
+use overlay::{network::NetworkSpec, time::WallMs, txn::Revision};
+use proto::v1;
+use tokio::{
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
+use tonic::Status;
+
+use crate::{
+    agent::Agent,
+    dice::Dice,
+    door::Door,
+    judge::{Asked, Judge, Peers, Place},
+    line::Line,
+    machine::Machine,
+    process::{Controller, MOST_OFF, clock},
+    store::Value,
+    trace::Trace,
+    weather::Weather,
+};
+
+/// The true time at which every world begins.
+const BEGAN: WallMs = WallMs(1_800_000_000_000);
+/// The network that the first controller makes: sixteen subnets of IPv4.
+const POOLS: [&str; 2] = ["10.32.0.0/20", "fd32::/60"];
+const LAPSE: Duration = Duration::from_secs(6);
+
+pub struct World {
+    pub value: Value,
+    pub weather: Arc<Weather>,
+    pub trace: Trace,
+    judge: Mutex<Judge>,
+    places: Mutex<Vec<Seat>>,
+    machines: Vec<Mutex<Host>>,
+    lines: Mutex<Vec<Called>>,
+    /// By its id, the way of each controller that ever was.
+    ways: Mutex<BTreeMap<String, Door>>,
+    removed: Mutex<BTreeSet<String>>,
+    began: Instant,
+}
+
+/// Where a controller runs, now and then.
+#[derive(Default)]
+struct Seat {
+    running: Option<Controller>,
+    ahead: u64,
+}
+
+struct Host {
+    machine: Machine,
+    agent: Option<Running>,
+}
+
+struct Running {
+    tasks: [AbortHandle; 2],
+    moves: watch::Sender<()>,
+}
+
+/// A line from somebody to a controller.
+struct Called {
+    by: usize,
+    place: usize,
+    line: Line,
+}
+
+/// Who calls that is no agent.
+pub const CLIENTS: usize = 1000;
+
+impl World {
+    pub fn new(controllers: usize, machines: Vec<Machine>, dice: &mut Dice) -> Arc<Self> {
+        let off = 2 * u64::try_from(MOST_OFF.as_millis()).expect("a short time");
+        let places = (0..controllers).map(|_| Seat {
+            running: None,
+            ahead: dice.next() % off,
+        });
+        let places = places.collect();
+        let host = |machine| {
+            Mutex::new(Host {
+                machine,
+                agent: None,
+            })
+        };
+        Arc::new(Self {
+            value: Value::start(),
+            weather: Arc::new(Weather::of(dice)),
+            trace: Trace::begin(),
+            judge: Mutex::default(),
+            places: Mutex::new(places),
+            machines: machines.into_iter().map(host).collect(),
+            lines: Mutex::default(),
+            ways: Mutex::default(),
+            removed: Mutex::default(),
+            began: Instant::now(),
+        })
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The true time.
+    fn wall(&self, at: Instant) -> WallMs {
+        BEGAN.after(at - self.began)
+    }
+
+    pub fn controllers(&self) -> usize {
+        locked(&self.places).len()
+    }
+
+    pub fn hosts(&self) -> usize {
+        self.machines.len()
+    }
+
+    pub async fn start_controller(&self, place: usize, dice: Dice) {
+        let began = self.began;
+        let truth = Clock::new(move || BEGAN.after(began.elapsed()));
+        let door = Door::new(self.value.clone(), self.weather.clone(), dice);
+        let pools = POOLS.map(|pool| pool.parse().expect("a pool"));
+        let first = NetworkSpec {
+            lapse: LAPSE,
+            ..NetworkSpec::new("default".parse().expect("a good name"), pools.into())
+        };
+        let ahead = locked(&self.places)[place].ahead;
+        let controller = Controller::start(door.clone(), &clock(truth, ahead), first);
+        let keeper = controller.keeper.clone();
+        locked(&self.places)[place].running = Some(controller);
+        if let Ok(ctl) = keeper.with(|state| state.ctl).await {
+            self.trace
+                .say(format_args!("controller {place} starts as {ctl}"));
+            locked(&self.ways).insert(ctl.to_string(), door);
+        }
+    }
+
+    /// Its memory is gone; whoever spoke to it notices in a while.
+    pub fn crash_controller(&self, place: usize, dice: &mut Dice) -> bool {
+        let Some(controller) = locked(&self.places)[place].running.take() else {
+            return false;
+        };
+        self.trace.say(format_args!("controller {place} crashes"));
+        controller.crash();
+        self.cut(dice, |called| called.place == place);
+        true
+    }
+
+    pub async fn stop_controller(&self, place: usize, dice: &mut Dice) -> bool {
+        let Some(controller) = locked(&self.places)[place].running.take() else {
+            return false;
+        };
+        self.trace.say(format_args!("controller {place} stops"));
+        controller.stop().await;
+        self.cut(dice, |called| called.place == place);
+        true
+    }
+
+    /// The way between a controller and the store.
+    pub fn shut(&self, place: usize, shut: bool) {
+        self.trace
+            .say(format_args!("controller {place} shut off: {shut}"));
+        if let Some(controller) = &locked(&self.places)[place].running {
+            controller.door.shut(shut);
+        }
+    }
+
+    /// What every running controller says of itself.
+    pub fn keepers(&self) -> Vec<controller::keeper::Keeper> {
+        let places = locked(&self.places);
+        let running = places.iter().filter_map(|place| place.running.as_ref());
+        running
+            .map(|controller| controller.keeper.clone())
+            .collect()
+    }
+
+    pub async fn connect(&self, by: usize, place: usize, dice: &mut Dice) -> Result<Line, Status> {
+        sleep(self.weather.pause(dice, self.weather.line_delay)).await;
+        let routes = {
+            let places = locked(&self.places);
+            let running = places.get(place).and_then(|place| place.running.as_ref());
+            running.map(|controller| controller.routes.clone())
+        };
+        let Some(routes) = routes else {
+            return Err(Status::unavailable("nobody listens there"));
+        };
+        let line = Line::new(routes, self.weather.clone(), Dice::of(dice.next()));
+        let mut lines = locked(&self.lines);
+        lines.retain(|called| !called.line.is_over());
+        lines.push(Called {
+            by,
+            place,
+            line: line.clone(),
+        });
+        Ok(line)
+    }
+
+    /// Breaks a line that is there, if one is.
+    pub fn cut_some(&self, dice: &mut Dice) {
+        let lines = locked(&self.lines).len();
+        let chosen = dice.below(lines);
+        let mut number = 0;
+        self.cut(dice, |_| {
+            number += 1;
+            number - 1 == chosen
+        });
+    }
+
+    fn cut(&self, dice: &mut Dice, mut which: impl FnMut(&Called) -> bool) {
+        for called in locked(&self.lines).iter().filter(|called| which(called)) {
+            let Called { by, place, line } = called;
+            self.trace
+                .say(format_args!("the line of {by} to {place} breaks"));
+            let here = dice.pause(Duration::from_secs(4));
+            line.cut(here, dice.pause(Duration::from_secs(15)));
+        }
+    }
+
+    pub fn machine<T>(&self, number: usize, act: impl FnOnce(&mut Machine) -> T) -> T {
+        act(&mut locked(&self.machines[number]).machine)
+    }
+
+    /// What an agent does from time to time, whether it has a session or not.
+    async fn keep(self: Arc<Self>, number: usize) {
+        let mut ticks = 0;
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            let now = self.elapsed();
+            ticks += 1;
+            self.machine(number, |machine| {
+                machine.let_go(now);
+                if ticks % 10 == 0 {
+                    machine.look();
+                }
+            });
+        }
+    }
+
+    pub fn is_alive(&self, number: usize) -> bool {
+        locked(&self.machines[number]).agent.is_some()
+    }
+
+    pub fn start_agent(self: &Arc<Self>, number: usize, with_disk: bool, dice: Dice) {
+        let (moves, moved) = watch::channel(());
+        let mut host = locked(&self.machines[number]);
+        if host.agent.is_some() || host.machine.out {
+            return;
+        }
+        host.machine.begin(with_disk);
+        self.trace
+            .say(format_args!("agent {number} starts, disk {with_disk}"));
+        let agent = Agent::new(self.clone(), number, dice, moved);
+        let live = tokio::spawn(agent.live()).abort_handle();
+        let keep = tokio::spawn(self.clone().keep(number)).abort_handle();
+        host.agent = Some(Running {
+            tasks: [live, keep],
+            moves,
+        });
+    }
+
+    pub fn crash_agent(&self, number: usize, dice: &mut Dice) {
+        if let Some(agent) = locked(&self.machines[number]).agent.take() {
+            self.trace.say(format_args!("agent {number} crashes"));
+            agent.tasks.iter().for_each(AbortHandle::abort);
+            self.cut(dice, |called| called.by == number);
+        }
+    }
+
+    /// Something about a host changes, and its agent notices.
+    pub fn change(&self, number: usize, what: &str, change: impl FnOnce(&mut Machine)) {
+        self.trace.say(format_args!("host {number} {what}"));
+        let mut host = locked(&self.machines[number]);
+        change(&mut host.machine);
+        if let Some(agent) = &host.agent {
+            agent.moves.send_replace(());
+        }
+    }
+
+    pub fn move_to(&self, number: usize, address: IpAddr) {
+        self.change(number, &format!("moves to {address}"), |machine| {
+            machine.move_to(address);
+        });
+    }
+
+    pub fn asked(&self, asked: Asked) {
+        self.trace.say(format_args!("asked: {asked:?}"));
+        if let Asked::Remove { node } = &asked {
+            locked(&self.removed).insert(node.clone());
+        }
+        locked(&self.judge).ask(asked);
+    }
+
+    pub fn may_be_out(&self, node: &str) -> bool {
+        locked(&self.removed).contains(node)
+    }
+
+    /// What the store did since the last time is judged.
+    pub fn judge(&self) -> MutexGuard<'_, Judge> {
+        let mut judge = locked(&self.judge);
+        for (_, batch) in self.value.past(judge.seen()) {
+            let keys = batch.changes.iter().map(|(key, value)| match value {
+                Some(value) => format!("+{key}:{}", value.len()),
+                None => format!("-{key}"),
+            });
+            let keys: Vec<String> = keys.collect();
+            self.trace
+                .say(format_args!("store {}: {}", batch.revision, keys.join(" ")));
+        }
+        for wrong in judge.follow(&self.value, |at| self.wall(at)) {
+            self.trace.wrong(wrong);
+        }
+        judge
+    }
+
+    /// Until the end of the world.
+    pub async fn judge_all(self: Arc<Self>) {
+        let mut head = self.value.head();
+        while head.changed().await.is_ok() {
+            drop(self.judge());
+        }
+    }
+
+    pub fn told_lease(&self, lease: &v1::Lease) {
+        let v1::Lease { network, node, .. } = lease;
+        self.trace
+            .say(format_args!("{node} has {:?} of {network}", lease.subnets));
+        if let Err(wrong) = self.judge().told_lease(lease) {
+            self.trace.wrong(wrong);
+        }
+    }
+
+    pub fn told_peers(
+        &self,
+        network: &overlay::name::NetworkName,
+        revision: Revision,
+        told: &Peers,
+        excused: &mut BTreeSet<Place>,
+        knows: Option<Revision>,
+    ) -> Result<(), String> {
+        let judge = self.judge();
+        judge.told_peers(network.as_str(), revision, told, excused, knows)
+    }
+
+    /// From which revision on a controller knows of the store.
+    pub fn knows(&self, controller: &str) -> Option<Revision> {
+        locked(&self.ways).get(controller)?.first_load()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
