@@ -27,7 +27,7 @@ bench: setup ## Measure; the table of docs/benchmarks.md
 	@$(CARGO) build --release --workspace --bins
 	@target/release/weft-bench
 
-soak: setup ## Three controllers, one etcd, faults for a minute (FOR=10m for longer)
+soak: setup ## Leases, then hosts under traffic, with faults for a minute each (FOR=10m for longer)
 	@$(CARGO) build --release --workspace --bins
 	@target/release/weft-soak --for $(or $(FOR),60s)
 

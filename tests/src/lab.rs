@@ -31,12 +31,12 @@ mod switch;
 mod tcp;
 
 pub use agent::Agent;
-pub use container::{CONTAINER_MTU, Container};
+pub use container::{CONTAINER_MTU, Container, after};
 pub use host::{Host, UPLINK};
 pub use namespace::{Namespace, Running};
 pub use picture::{Part, Picture};
 pub use ping::{Fragments, Pings, ping, ping_sized};
-pub use pinger::{Pinged, Pinger};
+pub use pinger::{Lost, Pinged, Pinger};
 pub use place::Place;
 pub use plan::{Ground, Plan};
 pub use switch::Switch;

@@ -8,7 +8,7 @@ use tests::{
     controller::Controller,
     dice::Dice,
     etcd::Etcd,
-    soak::{self, Plan},
+    soak::leases::{self, Plan},
     wait::patiently,
 };
 
@@ -21,7 +21,7 @@ async fn while_they_are_killed_and_etcd_is_restarted() -> Result<()> {
         etcd_restarts: 1,
         seed: Dice::seed(),
     };
-    let report = soak::run(plan).await?;
+    let report = leases::run(plan).await?;
     println!("{report}");
     assert!(report.violations.is_empty(), "{report}\n{}", report.logs);
     // It was put to the test, and it did not pass by doing nothing.

@@ -152,7 +152,8 @@ impl Lab {
     }
 }
 
-fn after(first: IpAddr, count: u32) -> IpAddr {
+/// The address so many further on.
+pub fn after(first: IpAddr, count: u32) -> IpAddr {
     match first {
         IpAddr::V4(first) => IpAddr::V4(Ipv4Addr::from(u32::from(first) + count)),
         IpAddr::V6(first) => IpAddr::V6(Ipv6Addr::from(u128::from(first) + u128::from(count))),

@@ -2,9 +2,11 @@
 //! told from every other, so that what was on its way at the end is not called lost.
 
 use std::{
+    collections::BTreeMap,
+    fmt,
     net::{IpAddr, UdpSocket},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -12,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::net::{AddressFamily, SocketType, ipproto, socket, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
 use uuid::Uuid;
 
 use super::{Namespace, icmp, ping};
@@ -29,14 +31,24 @@ pub struct Pinger {
     receiver: JoinHandle<Pinged>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pinged {
     pub sent: u64,
     pub received: u64,
     /// Between one reply and the next, or the end.
     pub longest_silence: Duration,
-    /// The number of the first that was not answered.
-    pub first_lost: Option<u64>,
+    /// Those that were not answered, but for the ones that were told of before.
+    pub losses: Vec<Lost>,
+}
+
+/// A ping that was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// They count from 0.
+    pub number: u64,
+    /// It was sent between these two: its sender may have had to wait in between.
+    pub before: Instant,
+    pub after: Instant,
 }
 
 #[derive(Default)]
@@ -44,6 +56,8 @@ struct Shared {
     ended: AtomicBool,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Those that are not answered yet.
+    waiting: Mutex<BTreeMap<u64, Lost>>,
 }
 
 impl Pinger {
@@ -79,8 +93,30 @@ impl Pinger {
         self.shared.received.load(Ordering::Relaxed)
     }
 
-    pub fn finish(self) -> Result<Pinged> {
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// Gives up those that were sent before this moment, and tells of each only once.
+    pub fn lost_before(&self, moment: Instant) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        self.shared.waiting().retain(|_, one| {
+            let late = one.after < moment;
+            if late {
+                lost.push(*one);
+            }
+            !late
+        });
+        lost
+    }
+
+    /// So that several may be ended together: no more are sent.
+    pub fn stop(&self) {
         self.shared.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub fn finish(self) -> Result<Pinged> {
+        self.stop();
         let sent = self.sender.join();
         sent.map_err(|_| anyhow!("the sender of pings panicked"))?;
         let received = self.receiver.join();
@@ -94,12 +130,33 @@ impl Pinged {
     }
 }
 
+/// Short: there may be thousands of losses.
+impl fmt::Debug for Pinged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinged")
+            .field("sent", &self.sent)
+            .field("received", &self.received)
+            .field("longest_silence", &self.longest_silence)
+            .field("first_lost", &self.losses.first().map(|lost| lost.number))
+            .finish()
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, Lost>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The kernel computes no IPv4 checksum for it, and gives the IPv4 header with it.
 fn raw(to: IpAddr) -> Result<UdpSocket> {
-    let raw = match to {
-        IpAddr::V4(_) => socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)),
-        IpAddr::V6(_) => socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)),
-    }?;
+    let (family, protocol) = match to {
+        IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP),
+        IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6),
+    };
+    // A program that is started meanwhile would keep it, and with it the namespace.
+    let flags = SocketFlags::CLOEXEC;
+    let raw = socket_with(family, SocketType::RAW, flags, Some(protocol))?;
     sockopt::set_socket_recv_buffer_size_force(&raw, BUFFER)?;
     let socket = UdpSocket::from(raw);
     socket.connect((to, 0))?;
@@ -113,55 +170,57 @@ fn send(socket: &UdpSocket, shared: &Shared, is_ipv4: bool, id: u16, interval: D
         let [.., high, low] = number.to_be_bytes();
         let sequence = u16::from_be_bytes([high, low]);
         let request = icmp::request(is_ipv4, id, sequence, &number.to_be_bytes());
+        let before = Instant::now();
+        let waiting = Lost {
+            number,
+            before,
+            after: before,
+        };
+        shared.waiting().insert(number, waiting);
         shared.sent.store(number + 1, Ordering::Release);
         // One that cannot be sent is one more that is not answered.
         drop(socket.send(&request));
+        if let Some(waiting) = shared.waiting().get_mut(&number) {
+            waiting.after = Instant::now();
+        }
         thread::sleep(interval);
     }
 }
 
 fn receive(socket: &UdpSocket, shared: &Shared, is_ipv4: bool, id: u16) -> Pinged {
-    let mut arrived: Vec<bool> = Vec::new();
     let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
     let mut until = None;
     let mut packet = [0; 256];
     loop {
         if let Ok(length) = socket.recv(&mut packet)
             && let Some(number) = reply(&packet[..length], is_ipv4, id)
-        {
-            if arrived.len() <= number {
-                arrived.resize(number + 1, false);
-            }
             // A second answer to one request is none to another.
-            if !std::mem::replace(&mut arrived[number], true) {
-                shared.received.fetch_add(1, Ordering::Relaxed);
-                longest = longest.max(last.elapsed());
-                last = Instant::now();
-            }
+            && shared.waiting().remove(&number).is_some()
+        {
+            shared.received.fetch_add(1, Ordering::Relaxed);
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
         }
         if shared.ended.load(Ordering::Relaxed) {
             let until = *until.get_or_insert_with(|| {
                 longest = longest.max(last.elapsed());
                 Instant::now() + LINGER
             });
-            let pinged = Pinged {
-                sent: shared.sent.load(Ordering::Acquire),
-                received: shared.received.load(Ordering::Relaxed),
-                first_lost: arrived
-                    .iter()
-                    .position(|came| !came)
-                    .map(|lost| lost as u64),
-                longest_silence: longest,
-            };
-            if pinged.lost() == 0 || Instant::now() > until {
-                return pinged;
+            let (sent, waiting) = (shared.sent.load(Ordering::Acquire), shared.waiting());
+            if waiting.is_empty() || Instant::now() > until {
+                return Pinged {
+                    sent,
+                    received: shared.received.load(Ordering::Relaxed),
+                    longest_silence: longest,
+                    losses: waiting.values().copied().collect(),
+                };
             }
         }
     }
 }
 
 /// The number of the request that it answers.
-fn reply(packet: &[u8], is_ipv4: bool, id: u16) -> Option<usize> {
+fn reply(packet: &[u8], is_ipv4: bool, id: u16) -> Option<u64> {
     let (kind, message) = if is_ipv4 {
         let header = usize::from(packet.first()? & 0xf) * 4;
         (icmp::REPLY_V4, packet.get(header..)?)
@@ -170,5 +229,5 @@ fn reply(packet: &[u8], is_ipv4: bool, id: u16) -> Option<usize> {
     };
     let ours = *message.first()? == kind && message.get(4..6)? == id.to_be_bytes();
     let number = message.get(8..16)?.try_into().ok()?;
-    ours.then_some(usize::try_from(u64::from_be_bytes(number)).ok()?)
+    ours.then_some(u64::from_be_bytes(number))
 }

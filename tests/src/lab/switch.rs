@@ -105,17 +105,17 @@ impl Switch {
 
     /// Nothing of the one arrives at the other.
     pub fn cut_one_way(&self, from: u32, to: u32) -> Result<()> {
-        if self.plan.link(from) == self.plan.link(to) {
-            let (from, to) = (port(from), port(to));
-            let cut = format!("add element bridge lab cuts {{ {from} . {to} }}");
-            return self.namespace.nft(&cut);
-        }
-        let plan = self.plan;
-        let (from4, to4, from6, to6) = (plan.v4(from), plan.v4(to), plan.v6(from), plan.v6(to));
-        self.namespace.nft(&format!(
-            "add element inet lab cuts4 {{ {from4} . {to4} }}
-             add element inet lab cuts6 {{ {from6} . {to6} }}"
-        ))
+        self.change_cuts("add", from, to)
+    }
+
+    /// Undoes the cut between these two, and no other.
+    pub fn mend(&self, one: u32, other: u32) -> Result<()> {
+        self.mend_one_way(one, other)?;
+        self.mend_one_way(other, one)
+    }
+
+    pub fn mend_one_way(&self, from: u32, to: u32) -> Result<()> {
+        self.change_cuts("delete", from, to)
     }
 
     /// Undoes every cut.
@@ -142,6 +142,20 @@ impl Switch {
             place.run(&["tc", "qdisc", "del", "dev", device, "root"])?;
         }
         Ok(())
+    }
+
+    fn change_cuts(&self, verb: &str, from: u32, to: u32) -> Result<()> {
+        if self.plan.link(from) == self.plan.link(to) {
+            let (from, to) = (port(from), port(to));
+            let cut = format!("{verb} element bridge lab cuts {{ {from} . {to} }}");
+            return self.namespace.nft(&cut);
+        }
+        let plan = self.plan;
+        let (from4, to4, from6, to6) = (plan.v4(from), plan.v4(to), plan.v6(from), plan.v6(to));
+        self.namespace.nft(&format!(
+            "{verb} element inet lab cuts4 {{ {from4} . {to4} }}
+             {verb} element inet lab cuts6 {{ {from6} . {to6} }}"
+        ))
     }
 
     fn on_the_machine(&self, number: u32) -> Vec<String> {

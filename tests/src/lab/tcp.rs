@@ -51,10 +51,20 @@ pub fn tcp(
 impl Stream {
     /// To an address of the other namespace, at a port that is free there.
     pub fn start(from: &Namespace, to: &Namespace, address: impl Into<IpAddr>) -> Result<Self> {
+        Self::every(Duration::from_millis(1), from, to, address)
+    }
+
+    /// A block in each such time.
+    pub fn every(
+        pace: Duration,
+        from: &Namespace,
+        to: &Namespace,
+        address: impl Into<IpAddr>,
+    ) -> Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&ended);
         let last = move |_| asked.load(Ordering::Relaxed);
-        let mut stream = Self::carry(from, to, address.into(), Duration::from_millis(1), last)?;
+        let mut stream = Self::carry(from, to, address.into(), pace, last)?;
         stream.ended = ended;
         Ok(stream)
     }
