@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, process::Command};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Namespace;
 use crate::process;
@@ -26,6 +26,13 @@ impl Place {
         match self {
             Self::Here => process::mortal(program),
             Self::In(namespace) => namespace.command(program),
+        }
+    }
+
+    pub fn namespace(&self) -> Result<&Namespace> {
+        match self {
+            Self::Here => bail!("it runs on this machine as it is"),
+            Self::In(namespace) => Ok(namespace),
         }
     }
 

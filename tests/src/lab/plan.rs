@@ -75,6 +75,18 @@ impl Plan {
         64
     }
 
+    /// Of a link, for a person.
+    pub fn subnets(self, link: u32) -> Vec<String> {
+        let first = link * u32::from(self.ground == Ground::Routed);
+        let host = |prefix: u8| 32 - u32::from(prefix);
+        let v4 = u32::from(self.v4(first)) >> host(self.prefix4()) << host(self.prefix4());
+        let v6 = u128::from(self.v6(first)) >> 64 << 64;
+        vec![
+            format!("{}/{}", Ipv4Addr::from(v4), self.prefix4()),
+            format!("{}/{}", Ipv6Addr::from(v6), self.prefix6()),
+        ]
+    }
+
     /// The router, as the machines of a link know it; there are links without one.
     pub fn router(self, link: u32) -> Option<u32> {
         match self.ground {
