@@ -1,19 +1,18 @@
 //! What is up: a lab, the agents of its hosts, and containers by their names; and what a
 //! person does to them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 use tests::lab::{Agent, Container, Host, Lab, Namespace, after};
 
 use crate::{
-    program::{Program, process, state},
-    words::{Act, ContainerStatus, Found, Link, Machine, MachineStatus, State, Status},
+    program::Program,
+    words::{Act, Fault, Found, Machine},
 };
+
+mod faults;
+mod status;
 
 const NO_ETCD: &str = "this lab has no etcd";
 
@@ -26,9 +25,7 @@ pub struct Cluster {
     containers: BTreeMap<String, (u32, Container)>,
     agents: BTreeMap<u32, Agent>,
     lab: Lab,
-    cuts: Vec<String>,
-    unplugged: BTreeSet<u32>,
-    slow: BTreeMap<u32, String>,
+    faults: Vec<Fault>,
 }
 
 impl Cluster {
@@ -41,9 +38,7 @@ impl Cluster {
             containers: BTreeMap::new(),
             agents: BTreeMap::new(),
             lab,
-            cuts: Vec::new(),
-            unplugged: BTreeSet::new(),
-            slow: BTreeMap::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -94,29 +89,9 @@ impl Cluster {
             Act::Program(deed, machine) => {
                 let programs = self.programs(&machine)?.into_iter();
                 let said: Result<Vec<String>> = programs.map(|mut one| one.touch(deed)).collect();
-                Ok(said?.join(
-                    "
-",
-                ))
+                Ok(said?.join("\n"))
             }
-            Act::Part {
-                one,
-                other,
-                one_way,
-            } => self.part(&one, &other, one_way),
-            Act::Unplug(host) => {
-                let number = self.number_of_host(&host)?;
-                self.lab.uplink_down(number)?;
-                self.unplugged.insert(number);
-                Ok(format!("{host} is unplugged"))
-            }
-            Act::Slow(host, rate) => {
-                let number = self.number_of_host(&host)?;
-                self.lab.slow(number, &rate)?;
-                let said = format!("{host} carries {rate}");
-                self.slow.insert(number, rate);
-                Ok(said)
-            }
+            Act::Befall(fault) => self.befall(fault),
             Act::Heal => self.heal(),
         }
     }
@@ -174,93 +149,11 @@ impl Cluster {
         Ok((addresses, u32::try_from(mtu)?))
     }
 
-    pub fn status(&self) -> Status {
-        let plan = self.lab.plan;
-        let links = plan.links().map(|link| {
-            let here = |number: &u32| plan.link(*number) == link;
-            let machines = self.machines();
-            let machines = machines.into_iter().filter(|(number, _)| here(number));
-            Link {
-                subnets: plan.subnets(link),
-                machines: machines.map(|(_, machine)| machine).collect(),
-            }
-        });
-        let slow = self
-            .slow
-            .iter()
-            .map(|(host, rate)| format!("h{host} carries {rate}"));
-        let unplugged = self
-            .unplugged
-            .iter()
-            .map(|host| format!("h{host} is unplugged"));
-        Status {
-            name: self.name.clone(),
-            store: self.store.clone(),
-            underlay: self.underlay.clone(),
-            network: self.network.clone(),
-            links: links.collect(),
-            faults: self
-                .cuts
-                .iter()
-                .cloned()
-                .chain(unplugged)
-                .chain(slow)
-                .collect(),
-        }
-    }
-
-    fn machines(&self) -> Vec<(u32, MachineStatus)> {
-        let plan = self.lab.plan;
-        let mut all = Vec::new();
-        let mut tell = |number: u32, machine: Machine, (state, reason): (State, Option<String>)| {
-            all.push((
-                number,
-                MachineStatus {
-                    machine: machine.to_string(),
-                    address: plan.v4(number).into(),
-                    state,
-                    reason,
-                    subnets: Vec::new(),
-                    containers: Vec::new(),
-                },
-            ));
-        };
-        if let Some(etcd) = &self.lab.etcd {
-            tell(plan.etcd(), Machine::Etcd, (process(etcd.pid().ok()), None));
-        }
-        for (index, controller) in (0..).zip(&self.lab.controllers) {
-            tell(
-                plan.controller(index),
-                Machine::Controller(index + 1),
-                state(controller),
-            );
-        }
-        for (number, agent) in &self.agents {
-            tell(*number, Machine::Host(*number), state(agent));
-        }
-        for (number, machine) in &mut all {
-            let agent = self.agents.get(number);
-            let runs = matches!(machine.state, State::Ready | State::NotReady);
-            if let Some(agent) = agent.filter(|_| runs) {
-                machine.subnets = subnets(agent).unwrap_or_default();
-            }
-            let here = |(_, (host, _)): &(&String, &(u32, Container))| host == number;
-            let containers = self.containers.iter().filter(here);
-            machine.containers = containers
-                .map(|(name, (_, container))| ContainerStatus {
-                    container: name.clone(),
-                    addresses: container.addresses.clone(),
-                })
-                .collect();
-        }
-        all
-    }
-
     fn programs(&mut self, machine: &Machine) -> Result<Vec<Program<'_>>> {
         let controllers = (1..).zip(&mut self.lab.controllers);
         let mut controllers = controllers.map(|(number, controller)| {
             let name = Machine::Controller(number).to_string();
-            (number, Program::Weft(name, &mut **controller))
+            (number, Program::Weft(name, controller))
         });
         Ok(match machine {
             Machine::Host(number) => {
@@ -286,40 +179,6 @@ impl Cluster {
         })
     }
 
-    fn part(&mut self, one: &Machine, other: &Machine, one_way: bool) -> Result<String> {
-        let (ones, others) = (self.numbers(one)?, self.numbers(other)?);
-        ensure!(
-            ones.iter().all(|number| !others.contains(number)),
-            "a machine cannot be parted from itself"
-        );
-        for one in &ones {
-            for other in &others {
-                self.lab.switch.cut_one_way(*one, *other)?;
-                if !one_way {
-                    self.lab.switch.cut_one_way(*other, *one)?;
-                }
-            }
-        }
-        let said = match one_way {
-            true => format!("nothing of {one} arrives at {other}"),
-            false => format!("{one} and {other} do not hear each other"),
-        };
-        self.cuts.push(said.clone());
-        Ok(said)
-    }
-
-    fn heal(&mut self) -> Result<String> {
-        self.lab.heal()?;
-        self.cuts.clear();
-        for host in std::mem::take(&mut self.unplugged) {
-            self.lab.uplink_up(host)?;
-        }
-        for host in std::mem::take(&mut self.slow).into_keys() {
-            self.lab.fast(host)?;
-        }
-        Ok("every machine hears every other".to_owned())
-    }
-
     fn host(&self, number: u32) -> Result<&Host> {
         let host = self.lab.hosts().iter().find(|host| host.number == number);
         host.with_context(|| format!("there is no host h{number}"))
@@ -336,34 +195,4 @@ impl Cluster {
             other => bail!("{other} is not a host: hosts are h1, h2, ..."),
         }
     }
-
-    /// On the switch.
-    fn numbers(&self, machine: &Machine) -> Result<Vec<u32>> {
-        let plan = self.lab.plan;
-        let count = u32::try_from(self.lab.controllers.len())?;
-        match machine {
-            Machine::Host(number) => Ok(vec![self.host(*number)?.number]),
-            Machine::Controllers => Ok((0..count).map(|index| plan.controller(index)).collect()),
-            Machine::Controller(number) => {
-                ensure!((1..=count).contains(number), "there is no {machine}");
-                Ok(vec![plan.controller(number - 1)])
-            }
-            Machine::Etcd => {
-                ensure!(self.lab.etcd.is_some(), NO_ETCD);
-                Ok(vec![plan.etcd()])
-            }
-            Machine::Container(name) => {
-                self.container(name)?;
-                bail!("{name} is on no link of its own: part its host")
-            }
-        }
-    }
-}
-
-fn subnets(agent: &Agent) -> Result<Vec<String>> {
-    let status = agent.status()?;
-    let all = status["networks"].as_array().into_iter().flatten();
-    let subnets = all.flat_map(|network| network["subnets"].as_array().into_iter().flatten());
-    let text = |subnet: &Value| subnet.as_str().map(ToOwned::to_owned);
-    Ok(subnets.filter_map(text).collect())
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use home::Home;
 use up::Shape;
-use words::{Act, Deed, Machine, Reply, Request};
+use words::{Act, Deed, Fault, Machine, Reply, Request};
 
 /// A Weft cluster on this machine: hosts, controllers and containers in network namespaces.
 #[derive(Debug, Parser)]
@@ -219,13 +219,13 @@ fn run(options: Options) -> anyhow::Result<Exit> {
             one,
             other,
             one_way,
-        } => act(Act::Part {
+        } => act(Act::Befall(Fault::Part {
             one,
             other,
             one_way,
-        }),
-        Verb::Unplug { host } => act(Act::Unplug(host)),
-        Verb::Slow { host, rate } => act(Act::Slow(host, rate)),
+        })),
+        Verb::Unplug { host } => act(Act::Befall(Fault::Unplug(host))),
+        Verb::Slow { host, rate } => act(Act::Befall(Fault::Slow(host, rate))),
         Verb::Heal => act(Act::Heal),
     };
     if let Reply::Done(said) = reply? {

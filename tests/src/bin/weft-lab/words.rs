@@ -19,13 +19,7 @@ pub enum Act {
     Add(Machine, Option<String>),
     Remove(String),
     Program(Deed, Machine),
-    Part {
-        one: Machine,
-        other: Machine,
-        one_way: bool,
-    },
-    Unplug(Machine),
-    Slow(Machine, String),
+    Befall(Fault),
     Heal,
 }
 
@@ -37,6 +31,18 @@ pub enum Deed {
     Start,
     Pause,
     Resume,
+}
+
+/// To the network between machines.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    Part {
+        one: Machine,
+        other: Machine,
+        one_way: bool,
+    },
+    Unplug(Machine),
+    Slow(Machine, String),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,7 +91,7 @@ pub struct Link {
     pub machines: Vec<MachineStatus>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MachineStatus {
     pub machine: String,
     pub address: IpAddr,
@@ -96,7 +102,7 @@ pub struct MachineStatus {
     pub containers: Vec<ContainerStatus>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContainerStatus {
     pub container: String,
     pub addresses: Vec<IpAddr>,
@@ -141,6 +147,21 @@ impl fmt::Display for Machine {
             Self::Controllers => f.write_str("controllers"),
             Self::Etcd => f.write_str("etcd"),
             Self::Container(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Part {
+                one,
+                other,
+                one_way: true,
+            } => write!(f, "nothing of {one} arrives at {other}"),
+            Self::Part { one, other, .. } => write!(f, "{one} and {other} do not hear each other"),
+            Self::Unplug(host) => write!(f, "{host} is unplugged"),
+            Self::Slow(host, rate) => write!(f, "{host} carries {rate}"),
         }
     }
 }
