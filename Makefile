@@ -14,10 +14,10 @@ setup: ## Install what building and testing need (Debian packages); does nothing
 build: setup ## Build every binary
 	@$(CARGO) build --workspace --bins
 
-demo: build ## Lease subnets on the embedded store and watch what happens
+demo: build ## Three hosts of this machine become one network; watch what kills and deletions do
 	@examples/demo
 
-test: build ## Run all tests, on a real etcd
+test: build ## Run all tests, on a real etcd and real kernels
 	@scripts/test
 
 mutants: setup ## Break the code line by line: each time a test must notice (ONLY=name for one)
