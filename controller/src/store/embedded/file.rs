@@ -276,11 +276,15 @@ fn open_error(path: &Path, error: redb::Error) -> OpenError {
     let path = path.to_owned();
     match error {
         redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
-        redb::Error::Io(source) if source.kind() != io::ErrorKind::InvalidData => {
-            OpenError::Io { path, source }
-        }
+        redb::Error::Io(source) if !is_damage(&source) => OpenError::Io { path, source },
         source => OpenError::Damaged { path, source },
     }
+}
+
+/// What is read is not what was written, or ends before it.
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, UnexpectedEof};
+    matches!(error.kind(), InvalidData | UnexpectedEof)
 }
 
 fn write_record(
