@@ -34,6 +34,8 @@ mod seeds;
 mod store;
 #[path = "virtual_time/storm.rs"]
 mod storm;
+#[path = "virtual_time/talk.rs"]
+mod talk;
 #[path = "virtual_time/trace.rs"]
 mod trace;
 #[path = "virtual_time/weather.rs"]

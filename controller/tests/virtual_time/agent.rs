@@ -3,17 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use overlay::{
-    feed::{PeerChanges, Peers},
-    hash::fnv1a,
-    name::NetworkName,
-};
-use proto::{
-    decode,
-    v1::{
-        self, agent_message::Message as Word, agent_service_client::AgentServiceClient,
-        controller_message::Message,
-    },
+use overlay::{hash::fnv1a, name::NetworkName};
+use proto::v1::{
+    self, agent_message::Message as Word, agent_service_client::AgentServiceClient,
+    controller_message::Message,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -24,14 +17,13 @@ use tonic::{Code, Status};
 
 use crate::{
     dice::Dice,
-    judge,
     machine::{Joined, Machine},
+    talk::{ASK_AGAIN, Talk},
     world::World,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const ASK_AGAIN: Duration = Duration::from_secs(10);
 const BACKLOG: usize = 16;
 
 /// One agent that runs.
@@ -41,16 +33,6 @@ pub struct Agent {
     dice: Dice,
     /// Wakes when the machine's joins are others.
     moved: watch::Receiver<()>,
-}
-
-/// What was heard of and is not whole yet.
-#[derive(Default)]
-struct Talk {
-    parts: Peers,
-    told: judge::Peers,
-    changes: PeerChanges,
-    controller: String,
-    refused: BTreeMap<String, Instant>,
 }
 
 impl Agent {
@@ -137,7 +119,8 @@ impl Agent {
             .session(ReceiverStream::new(words))
             .await?
             .into_inner();
-        let mut talk = Talk::default();
+        let world = self.world.clone();
+        let mut talk = Talk::new(&world, self.number);
         let mut tick = interval(Duration::from_secs(1));
         loop {
             // Cancel-safe, all of them: what was not heard is still in the stream.
@@ -164,11 +147,10 @@ impl Agent {
             if let Message::Welcome(_) = message {
                 *opened = true;
             }
-            let name = said.keys().next().cloned();
-            if let Err(wrong) = self.hear(&mut talk, message) {
+            if let Err(wrong) = talk.hear(message) {
                 self.world
                     .trace
-                    .wrong(format_args!("agent {} {name:?}: {wrong}", self.number));
+                    .wrong(format_args!("agent {}: {wrong}", self.number));
             }
             if *opened {
                 let report = self.with(|machine| report(machine));
@@ -212,7 +194,7 @@ impl Agent {
     async fn ask_again(
         &self,
         say: &mpsc::Sender<v1::AgentMessage>,
-        talk: &mut Talk,
+        talk: &mut Talk<'_>,
     ) -> Result<(), Status> {
         let now = Instant::now();
         for (network, at) in &mut talk.refused {
@@ -237,153 +219,6 @@ impl Agent {
 
     fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
         self.world.machine(self.number, act)
-    }
-
-    fn hear(&self, talk: &mut Talk, message: Message) -> Result<(), String> {
-        let bad = |error: decode::BadField| error.to_string();
-        let now = self.world.elapsed();
-        match message {
-            Message::Welcome(welcome) => {
-                talk.controller = welcome.controller;
-                self.with(|machine| {
-                    if let Some(sid) = machine.previous.last().copied() {
-                        machine.confirm(sid);
-                    }
-                    if machine.memory.cluster != welcome.cluster {
-                        machine.memory.cluster = welcome.cluster;
-                        machine.memory.held.clear();
-                    }
-                    let name = &machine.name;
-                    self.world
-                        .trace
-                        .say(format_args!("{name}: session at {}", welcome.revision));
-                });
-            }
-            Message::Joined(joined) => {
-                let lease = joined.lease.unwrap_or_default();
-                self.world.told_lease(&lease);
-                let subnets = decode::subnets("subnets", &lease.subnets).map_err(bad)?;
-                // The record of a network that cannot be read is not told.
-                if let Some(network) = &joined.network {
-                    let network = decode::network(network).map_err(bad)?;
-                    talk.refused.remove(network.name.as_str());
-                    self.with(|machine| machine.leased(network, subnets));
-                }
-            }
-            Message::Snapshot(snapshot) => {
-                for peer in &snapshot.peers {
-                    let (node, decoded) = decode::peer(peer).map_err(bad)?;
-                    talk.parts.insert(node, decoded);
-                    talk.told.insert(peer.node.clone(), as_told(peer));
-                }
-                if !snapshot.last {
-                    return Ok(());
-                }
-                let network: NetworkName =
-                    decode::parse("network", &snapshot.network).map_err(bad)?;
-                let (peers, told) = (
-                    std::mem::take(&mut talk.parts),
-                    std::mem::take(&mut talk.told),
-                );
-                let counts = self.with(|machine| {
-                    // Told of a time before it left: nothing is known of it any more.
-                    let counts = machine.memory.host.member(&network).is_some();
-                    if counts {
-                        machine.memory.told.insert(network.clone(), told);
-                        machine.snapshot(&network, peers, now);
-                    }
-                    counts
-                });
-                if counts {
-                    return self.holds(talk, &network, snapshot.revision, true);
-                }
-            }
-            Message::Changes(changes) => {
-                let network: NetworkName =
-                    decode::parse("network", &changes.network).map_err(bad)?;
-                talk.changes
-                    .then(&decode::peer_changes(&changes).map_err(bad)?);
-                self.with(|machine| {
-                    let Some(told) = machine.memory.told.get_mut(&network) else {
-                        return;
-                    };
-                    for node in &changes.gone {
-                        told.remove(node);
-                    }
-                    told.extend(
-                        changes
-                            .set
-                            .iter()
-                            .map(|peer| (peer.node.clone(), as_told(peer))),
-                    );
-                });
-                if changes.partial {
-                    return Ok(());
-                }
-                let whole = std::mem::take(&mut talk.changes);
-                self.with(|machine| machine.changes(&network, whole, now));
-                return self.holds(talk, &network, changes.revision, false);
-            }
-            Message::Bookmark(bookmark) => {
-                let network = decode::parse("network", &bookmark.network).map_err(bad)?;
-                return self.holds(talk, &network, bookmark.revision, false);
-            }
-            Message::NetworkChanged(changed) => {
-                let name = decode::parse("name", &changed.name).map_err(bad)?;
-                let network = changed.network.as_ref().map(decode::network).transpose();
-                let network = network.map_err(bad)?;
-                self.with(|machine| machine.network_changed(&name, network));
-            }
-            Message::Refused(refused) => {
-                self.world.trace.say(format_args!(
-                    "agent {}: refused {}: {}",
-                    self.number, refused.network, refused.reason
-                ));
-                talk.refused
-                    .insert(refused.network, Instant::now() + ASK_AGAIN);
-            }
-            Message::Move(_) => {}
-        }
-        Ok(())
-    }
-
-    /// The agent holds this revision of a network now: is it what the store had then?
-    fn holds(
-        &self,
-        talk: &Talk,
-        network: &NetworkName,
-        revision: u64,
-        snapshot: bool,
-    ) -> Result<(), String> {
-        self.with(|machine| {
-            if !snapshot && !machine.memory.held.contains_key(network) {
-                return Ok(());
-            }
-            let before = machine.memory.held.insert(network.clone(), revision);
-            if before.is_some_and(|before| before > revision) {
-                return Err(format!("{network}: told {revision} after {before:?}"));
-            }
-            let (name, told) = (&machine.name, machine.memory.told.get(network));
-            let count = told.map_or(0, BTreeMap::len);
-            self.world.trace.say(format_args!(
-                "{name}: {network} at {revision}, {count} peers"
-            ));
-            let knows = snapshot
-                .then(|| self.world.knows(&talk.controller))
-                .flatten();
-            let none = judge::Peers::new();
-            let told = told.unwrap_or(&none);
-            self.world
-                .told_peers(network, revision, told, &mut machine.memory.excused, knows)
-        })
-    }
-}
-
-fn as_told(peer: &v1::Peer) -> judge::Peer {
-    judge::Peer {
-        subnets: peer.subnets.clone(),
-        underlay: peer.underlay.clone(),
-        mac: peer.mac.clone(),
     }
 }
 

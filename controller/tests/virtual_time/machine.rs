@@ -214,6 +214,25 @@ impl Machine {
         self.apply(&steps);
     }
 
+    /// A peer that was told, of a network that is carried, and that the kernel has not.
+    pub fn lacks(&self, network: &NetworkName) -> Option<String> {
+        let member = self.memory.host.member(network)?;
+        let seen = self.kernel.observe();
+        let name = format!("weft{}", member.vni());
+        let device = seen.links.iter().find(|link| link.name == name);
+        let has = |peer: &judge::Peer| {
+            seen.fdb.iter().any(|fdb| {
+                let to = fdb.to.map(|to| to.to_string());
+                let on = device.is_some_and(|link| link.index == fdb.index);
+                on && fdb.mac.to_string() == peer.mac && to.as_ref() == Some(&peer.underlay)
+            })
+        };
+        let told = self.memory.told.get(network)?.iter();
+        let mut others = told.filter(|(node, _)| *node != self.name.as_str());
+        let (node, peer) = others.find(|(_, peer)| !has(peer))?;
+        Some(format!("its kernel has no entry for {node}, {peer:?}"))
+    }
+
     fn apply(&mut self, steps: &[Step]) {
         // What is refused is found by the next look.
         self.kernel.apply_all(steps);
