@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "IF")]
     pub iface: Option<String>,
     /// This host's address on the underlay [default: the first of --iface]
-    #[arg(long, global = true, value_name = "IP")]
+    #[arg(long, global = true, value_name = "IP", value_parser = parse_node_ip)]
     pub node_ip: Option<IpAddr>,
     /// Where identity and last good state are kept
     #[arg(
@@ -177,6 +177,31 @@ fn parse_url(url: &str) -> Result<String, String> {
         None if port == Some("") => Err(format!("no port: say {url}:7440")),
         None => Err("it is not such as http://10.0.0.2:7440".into()),
     }
+}
+
+/// An address at which other hosts can reach this one.
+fn parse_node_ip(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text
+        .parse()
+        .map_err(|_| "it is not an address such as 10.0.0.7 or fd00::7".to_owned())?;
+    let (is_broadcast, is_link_local) = match address {
+        IpAddr::V4(v4) => (v4.is_broadcast(), v4.is_link_local()),
+        IpAddr::V6(v6) => (false, v6.is_unicast_link_local()),
+    };
+    let kind = if address.is_loopback() {
+        "a loopback address"
+    } else if address.is_multicast() || is_broadcast {
+        "an address of many hosts"
+    } else if address.is_unspecified() {
+        "no host's address"
+    } else if is_link_local {
+        "an address of one link only"
+    } else {
+        return Ok(address);
+    };
+    Err(format!(
+        "{address} is {kind}: other hosts could not reach this one there"
+    ))
 }
 
 /// Does this URL lead to the machine itself?

@@ -136,3 +136,25 @@ fn a_controller_is_named_by_scheme_host_and_port() {
         assert!(said.contains(why), "{bad}: {said}");
     }
 }
+
+#[test]
+fn others_can_reach_the_address_of_a_node() {
+    for good in ["10.0.0.7", "192.0.2.1", "fd00::7", "2001:db8::1"] {
+        assert_eq!(parse_node_ip(good), Ok(good.parse().unwrap()));
+    }
+    for (bad, why) in [
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("224.0.0.1", "many hosts"),
+        ("ff02::1", "many hosts"),
+        ("255.255.255.255", "many hosts"),
+        ("0.0.0.0", "no host's"),
+        ("::", "no host's"),
+        ("169.254.1.1", "one link"),
+        ("fe80::1", "one link"),
+        ("10.0.0.300", "not an address"),
+    ] {
+        let said = parse_node_ip(bad).unwrap_err();
+        assert!(said.contains(why), "{bad}: {said}");
+    }
+}
