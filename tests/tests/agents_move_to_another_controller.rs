@@ -101,6 +101,13 @@ async fn and_a_frozen_one_that_wakes_up_does_not_take_them_back() -> Result<()> 
     told_only_what_is_new(&mut agents, &living).await
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Gone {
+    Killed,
+    Told,
+    Frozen,
+}
+
 /// The real ones do it by themselves, and no packet is lost.
 #[test]
 fn and_nobody_tells_them_to() -> Result<()> {
@@ -114,15 +121,20 @@ fn and_nobody_tells_them_to() -> Result<()> {
         Ok(())
     })?;
     let before = leases(&lab)?;
-    for _ in 0..3 {
+    for gone in [Gone::Killed, Gone::Told, Gone::Frozen] {
         let theirs = with(&agents[0])?;
         let place = lab
             .controllers
             .iter()
             .position(|one| one.url().ok().as_ref() == Some(&theirs));
         let place = place.with_context(|| format!("no controller is {theirs}"))?;
-        lab.controllers[place].kill()?;
         let began = Instant::now();
+        let controller = &mut lab.controllers[place];
+        match gone {
+            Gone::Killed => controller.kill()?,
+            Gone::Told => controller.terminate()?,
+            Gone::Frozen => controller.pause()?,
+        }
         patiently("all are with the other one", || {
             for agent in &agents {
                 ensure!(with(agent)? != theirs, "{}", agent.status()?);
@@ -131,10 +143,18 @@ fn and_nobody_tells_them_to() -> Result<()> {
             Ok(())
         })?;
         let took = began.elapsed();
-        println!("all moved within {took:?}; {PROMISED:?} is promised");
+        println!("{gone:?}: all moved within {took:?}; {PROMISED:?} is promised");
         assert!(took < GRANTED, "{took:?}");
+        let controller = &mut lab.controllers[place];
+        match gone {
+            Gone::Killed => controller.start()?,
+            Gone::Told => {
+                controller.ended()?;
+                controller.start()?;
+            }
+            Gone::Frozen => controller.resume()?,
+        }
         assert_eq!(leases(&lab)?, before);
-        lab.controllers[place].start()?;
     }
     let pinged = pinger.finish()?;
     assert_eq!(pinged.lost(), 0, "{pinged:?}");

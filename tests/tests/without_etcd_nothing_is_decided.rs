@@ -160,10 +160,8 @@ fn away(
     let before = lab.hosts().iter().map(|host| Picture::of(host, "weft1"));
     let before: Vec<Picture> = before.collect::<Result<_>>()?;
     let unchanged = |lab: &Lab| -> Result<()> {
-        let hosts = lab.hosts().iter().zip(&before);
-        hosts
-            .map(|(host, before)| Picture::of(host, "weft1")?.ensure_same(before))
-            .collect()
+        let mut hosts = lab.hosts().iter().zip(&before);
+        hosts.try_for_each(|(host, before)| Picture::of(host, "weft1")?.ensure_same(before))
     };
     let leases = lab.weft(&["lease", "list"])?;
 
