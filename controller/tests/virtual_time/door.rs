@@ -174,23 +174,22 @@ impl Door {
             };
             let Some(event) = event else { return };
             let weather = &self.weather;
-            let (lag, ends, silently) = self.roll(|dice| {
+            let (lag, ends, how) = self.roll(|dice| {
                 let lag = weather.pause(dice, weather.watch_lag);
                 let ends = weather.strikes(dice, weather.watch_ends);
-                (lag, ends, dice.per_mille(500))
+                (lag, ends, dice.below(3))
             });
             sleep(lag).await;
             let event = tokio::select! {
                 () = self.opens() => event,
                 () = self.gives_up() => lost("the store is away"),
             };
-            if ends && silently {
-                return;
-            }
-            let event = if ends {
-                lost("it was decided so")
-            } else {
-                event
+            let event = match (ends, how) {
+                (false, _) => event,
+                (true, 0) => return,
+                (true, 1) => lost("it was decided so"),
+                // What it was about to tell is not kept any more.
+                (true, _) => WatchEvent::Compacted,
             };
             let over = !matches!(event, WatchEvent::Batch(_));
             if to.send(event).await.is_err() || over {

@@ -35,7 +35,7 @@ impl Weather {
             _ => dice.below(most) as u32,
         };
         let (lost_asks, lost_answers, late_asks) = (share(60), share(60), share(30));
-        let watch_ends = share(20);
+        let watch_ends = share(40);
         let mut delay = |most: &[u64]| {
             let ms = dice.pick(most).copied().unwrap_or(1);
             Duration::from_millis(ms)
