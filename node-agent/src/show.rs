@@ -4,23 +4,32 @@
 use std::{
     io::{self, Write},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use options::{NotReady, clock, table};
 use overlay::name::NetworkName;
+use tokio::time::sleep;
 
 use self::ask::{AskError, Reply, ask};
-use crate::{config::OutputFormat, status::Status};
+use crate::{
+    config::OutputFormat,
+    status::{NetworkState, Status},
+};
 
 mod ask;
 mod page;
 
+const OTHER_VERSION: &str =
+    "the agent that runs is of another version than this command; -o json prints what it says";
+/// For a network to be joined.
+const PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(50);
+
 pub async fn status(socket: &Path, output: OutputFormat) -> anyhow::Result<()> {
     let body = answered(socket, "GET", "/status").await?;
-    let status = serde_json::from_str(&body).context(
-        "the agent that runs is of another version than this command; -o json prints what it says",
-    );
+    let status = serde_json::from_str(&body).context(OTHER_VERSION);
     let (text, status): (String, Option<Status>) = match output {
         OutputFormat::Json => (body + "\n", status.ok()),
         OutputFormat::Table => {
@@ -36,10 +45,33 @@ pub async fn status(socket: &Path, output: OutputFormat) -> anyhow::Result<()> {
     }
 }
 
+/// Until it is there. What a controller refuses is not joined, and why is the error.
 pub async fn join(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {
-    answered(socket, "PUT", &format!("/networks/{network}")).await?;
-    let text = "until the agent is restarted; `weft-agent status` tells how far it is";
-    Ok(print(&format!("joining network {network}, {text}\n"))?)
+    let path = format!("/networks/{network}");
+    let was_joined = joined(socket, network).await?.is_some();
+    answered(socket, "PUT", &path).await?;
+    let began = Instant::now();
+    loop {
+        let reason = match joined(socket, network).await? {
+            Some((NetworkState::Programmed, _)) => {
+                return Ok(print(&format!(
+                    "joined network {network}, until the agent is restarted\n"
+                ))?);
+            }
+            Some((NetworkState::Waiting, Some(reason))) if !was_joined => {
+                answered(socket, "DELETE", &path).await?;
+                bail!("{reason}");
+            }
+            Some((_, reason)) => reason,
+            None => None,
+        };
+        if began.elapsed() > PATIENCE {
+            let reason = reason.unwrap_or_else(|| "no controller has told of it yet".to_owned());
+            let text = format!("network {network}: {reason}; the agent goes on trying");
+            return Err(NotReady(text).into());
+        }
+        sleep(AGAIN).await;
+    }
 }
 
 pub async fn leave(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {
@@ -54,6 +86,18 @@ pub fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// How a network is, and why; none: the agent is not to join it.
+async fn joined(
+    socket: &Path,
+    network: &NetworkName,
+) -> anyhow::Result<Option<(NetworkState, Option<String>)>> {
+    let body = answered(socket, "GET", "/status").await?;
+    let status: Status = serde_json::from_str(&body).context(OTHER_VERSION)?;
+    let mut networks = status.networks.into_iter();
+    let found = networks.find(|one| one.network == *network);
+    Ok(found.map(|one| (one.state, one.reason)))
 }
 
 /// What the agent says to a request that it grants.

@@ -93,6 +93,7 @@ fn joined_and_left_while_the_agent_runs() -> Result<()> {
     for agent in &agents {
         let said = agent.run(&["join", "blue"])?;
         assert_eq!(said.code, 0, "{said:?}");
+        assert!(said.stdout.starts_with("joined network blue"), "{said:?}");
     }
     patiently("both have it", || {
         for agent in &agents {
@@ -130,6 +131,11 @@ fn joined_and_left_while_the_agent_runs() -> Result<()> {
     assert!(again.stderr.contains("blue"), "{again:?}");
     let nonsense = agents[0].run(&["join", "Not A Name"])?;
     assert_eq!(nonsense.code, 2, "{nonsense:?}");
+    let nowhere = agents[0].run(&["join", "nowhere"])?;
+    assert_eq!(nowhere.code, 1, "{nowhere:?}");
+    let sentence = "there is no network nowhere; there are: blue, default";
+    assert!(nowhere.stderr.contains(sentence), "{nowhere:?}");
+    assert_eq!(agents[0].status()?["ready"], true, "it is not joined");
     Ok(())
 }
 
