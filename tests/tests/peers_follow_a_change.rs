@@ -59,7 +59,7 @@ fn an_address() -> Result<()> {
     lab.start_controller(&[])?;
     let agents = lab.agents(&[])?;
     let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
-    reached(&one, &other)?;
+    patiently("pings come back", || reached(&one, &other))?;
     // The controller is reached from both.
     let host = lab.host(2);
     host.ip(&["addr add 192.0.2.102/24 dev eth0"])?;
@@ -94,7 +94,7 @@ fn an_address_beside_the_old_one() -> Result<()> {
     host.ip(&["addr add 192.0.2.102/24 dev eth0"])?;
     let mut second = lab.agent(2, &["--node-ip", "192.0.2.2"])?;
     let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
-    reached(&one, &other)?;
+    patiently("pings come back", || reached(&one, &other))?;
     second.kill()?;
     drop(second);
     let began = Instant::now();
@@ -129,7 +129,7 @@ fn a_mac() -> Result<()> {
     let _first = lab.agent(1, &[])?;
     let mut second = lab.agent(2, &[])?;
     let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
-    reached(&one, &other)?;
+    patiently("pings come back", || reached(&one, &other))?;
     let before = Picture::of(lab.host(1), "weft1")?;
     let (mac, _) = fdb(lab.host(1))?.remove(0);
     // As if its disk had been restored: the same node, another MAC.
@@ -155,7 +155,7 @@ fn a_mac() -> Result<()> {
     patiently("it is as it was", || {
         Picture::of(lab.host(1), "weft1")?.ensure_same(&before)
     })?;
-    reached(&one, &other)?;
+    patiently("pings come back", || reached(&one, &other))?;
     Ok(())
 }
 
