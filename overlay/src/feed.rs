@@ -99,7 +99,7 @@ pub fn peer_changes(changes: &Changes) -> BTreeMap<NetworkName, PeerChanges> {
             .after
             .as_ref()
             .and_then(|lease| Peer::of(&lease.value));
-        if before == after {
+        if before == after && !change.in_doubt {
             continue;
         }
         let mut step = PeerChanges::default();

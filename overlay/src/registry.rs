@@ -64,6 +64,9 @@ pub struct LeaseChange {
     pub node: NodeName,
     pub before: Option<Lease>,
     pub after: Option<Stored<Lease>>,
+    /// Its record could not be read before: other controllers may have kept another
+    /// reading of it, or none.
+    pub in_doubt: bool,
 }
 
 impl Registry {
@@ -126,8 +129,28 @@ impl Registry {
                         node: node.clone(),
                         before: was.map(|lease| lease.value.clone()),
                         after: is.cloned(),
+                        in_doubt: self.is_set_aside(&Key::Lease(name.clone(), node.clone())),
                     });
                 }
+            }
+        }
+        for key in self
+            .set_aside
+            .values()
+            .filter_map(|aside| aside.key.as_ref())
+        {
+            if let Key::Lease(network, node) = key
+                && self.lease(network, node).is_none()
+                && later.lease(network, node).is_none()
+                && !later.is_set_aside(key)
+            {
+                told.leases.push(LeaseChange {
+                    network: network.clone(),
+                    node: node.clone(),
+                    before: None,
+                    after: None,
+                    in_doubt: true,
+                });
             }
         }
         for node in union(&self.sessions, &later.sessions) {
@@ -208,13 +231,17 @@ impl Registry {
 
     fn change(&mut self, text: &str, value: Option<&[u8]>, revision: Revision, told: &mut Changes) {
         let key = text.parse::<Key>();
+        let first = told.leases.len();
         let read = match &key {
             Ok(key) => self
                 .set(key, value, revision, told)
                 .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        self.set_aside.remove(text);
+        if self.set_aside.remove(text).is_some() {
+            let changes = told.leases.iter_mut().skip(first);
+            changes.for_each(|change| change.in_doubt = true);
+        }
         if let (Err(reason), Some(_)) = (read, value) {
             let aside = SetAside {
                 key: key.ok(),

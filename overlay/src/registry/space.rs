@@ -150,6 +150,7 @@ impl Space {
                     node: node.clone(),
                     before,
                     after: self.leases.get(node).cloned(),
+                    in_doubt: false,
                 });
             }
             Key::Claim(_, subnet) => {

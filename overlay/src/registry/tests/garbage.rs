@@ -349,3 +349,33 @@ proptest! {
         prop_assert_eq!(fleet.loaded(Some(&fleet.registry)), fleet.registry.clone());
     }
 }
+
+/// A controller that began meanwhile knows nothing of the lease: an agent that had all
+/// of its peers from there, and comes here, has to hear of it.
+#[test]
+fn a_mended_lease_is_told_also_where_it_was_known() {
+    let (mut known, _) = one_of_each();
+    let key = format!("lease/{}/{}", network(), node(1));
+    let value = String::from_utf8(known.entries[&key].0.clone()).unwrap();
+    known.put(&key, "{");
+    let kept = known.registry.clone();
+    let fresh = known.loaded(None);
+    assert_eq!(fresh.lease(&network(), &node(1)), None);
+
+    let mut mended = known.clone();
+    let followed = mended.put(&key, &value);
+    let loaded = kept.difference(&mended.loaded(Some(&kept)));
+    for changes in [followed, loaded] {
+        let told = feed::peer_changes(&changes);
+        assert!(told[&network()].set.contains_key(&node(1)), "{changes:?}");
+    }
+
+    let mut deleted = known.clone();
+    deleted.registry = fresh.clone();
+    let followed = deleted.delete(&key);
+    let loaded = fresh.difference(&deleted.loaded(Some(&fresh)));
+    for changes in [followed, loaded] {
+        let told = feed::peer_changes(&changes);
+        assert!(told[&network()].gone.contains(&node(1)), "{changes:?}");
+    }
+}
