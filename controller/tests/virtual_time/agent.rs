@@ -222,12 +222,14 @@ impl Agent {
     }
 }
 
-fn join(machine: &Machine, network: &NetworkName) -> v1::Join {
+fn join(machine: &mut Machine, network: &NetworkName) -> v1::Join {
+    let revision = machine.memory.held.get(network).copied().unwrap_or(0);
+    machine.memory.said.insert(network.clone(), revision);
     v1::Join {
         network: network.to_string(),
         underlay: machine.address.to_string(),
         mac: machine.mac.to_string(),
-        revision: machine.memory.held.get(network).copied().unwrap_or(0),
+        revision,
     }
 }
 

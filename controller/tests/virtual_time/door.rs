@@ -4,8 +4,9 @@
 use std::{
     fmt,
     future::pending,
+    ops::{Range, RangeInclusive},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -33,8 +34,8 @@ pub struct Door {
     shut: Arc<AtomicBool>,
     /// Who asks is no more: nothing goes through ever again.
     dead: CancellationToken,
-    /// What the first load saw.
-    first_load: Arc<OnceLock<Revision>>,
+    /// What its controller has seen: from each load to the last revision after it.
+    seen: Arc<Mutex<Vec<RangeInclusive<Revision>>>>,
 }
 
 /// What becomes of one call.
@@ -53,7 +54,7 @@ impl Door {
             dice: Arc::new(Mutex::new(dice)),
             shut: Arc::default(),
             dead: CancellationToken::new(),
-            first_load: Arc::default(),
+            seen: Arc::default(),
         }
     }
 
@@ -66,8 +67,11 @@ impl Door {
         self.dead.cancel();
     }
 
-    pub fn first_load(&self) -> Option<Revision> {
-        self.first_load.get().copied()
+    /// Has its controller seen the store at one of these revisions?
+    pub fn saw(&self, some: &Range<Revision>) -> bool {
+        let overlaps =
+            |seen: &RangeInclusive<Revision>| *seen.start() < some.end && *seen.end() >= some.start;
+        locked(&self.seen).iter().any(overlaps)
     }
 
     fn is_shut(&self) -> bool {
@@ -75,7 +79,7 @@ impl Door {
     }
 
     fn roll<T>(&self, roll: impl FnOnce(&mut Dice) -> T) -> T {
-        roll(&mut self.dice.lock().unwrap_or_else(PoisonError::into_inner))
+        roll(&mut locked(&self.dice))
     }
 
     fn fate(&self) -> Fate {
@@ -192,11 +196,20 @@ impl Door {
                 (true, _) => WatchEvent::Compacted,
             };
             let over = !matches!(event, WatchEvent::Batch(_));
+            if let WatchEvent::Batch(batch) = &event
+                && let Some(seen) = locked(&self.seen).last_mut()
+            {
+                *seen = *seen.start()..=batch.revision;
+            }
             if to.send(event).await.is_err() || over {
                 return;
             }
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Door {
@@ -221,7 +234,8 @@ impl Store for Door {
 
     async fn load(&self) -> Result<Loaded, StoreError> {
         let loaded = self.call("a load", |value| Ok(value.loaded())).await?;
-        self.first_load.get_or_init(|| loaded.revision);
+        let seen = loaded.revision..=loaded.revision;
+        locked(&self.seen).push(seen);
         Ok(loaded)
     }
 

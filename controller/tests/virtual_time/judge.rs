@@ -1,7 +1,10 @@
 //! What must be so whatever happens. The judge reads the store's value, revision by
 //! revision, as JSON: it asks nothing of the code under test.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use controller::store::Batch;
 use overlay::{time::WallMs, txn::Revision};
@@ -108,15 +111,15 @@ impl Judge {
         }
     }
 
-    /// An agent holds these peers, all of them, of this revision. A controller that
-    /// began at `knows` cannot know what was unreadable by then.
+    /// An agent holds these peers, all of them, of this revision. A controller that `saw`
+    /// nothing of a lease before its record was garbage is excused.
     pub fn told_peers(
         &self,
         network: &str,
         revision: Revision,
         told: &Peers,
         excused: &mut BTreeSet<Place>,
-        knows: Option<Revision>,
+        saw: impl Fn(Range<Revision>) -> bool,
     ) -> Result<(), String> {
         let none = Peers::new();
         let peers = self.peers.get(network);
@@ -140,17 +143,25 @@ impl Judge {
                 ));
             };
             if is.is_none() {
-                if knows.is_some_and(|knows| knows >= since) {
+                if !saw(self.made(&place, since)..since) {
                     excused.insert(place.clone());
                 }
                 if !excused.contains(&place) {
                     return Err(format!(
-                        "of {network} at {revision} {node} is taken for gone: its record cannot be read"
+                        "of {network} at {revision} {node} is taken for gone: its record cannot be read since {since}"
                     ));
                 }
             }
         }
         Ok(())
+    }
+
+    /// When a lease that was there before a revision was made.
+    fn made(&self, place: &Place, before: Revision) -> Revision {
+        let past = self.past.get(place).into_iter();
+        let past = past.flat_map(|past| past.range(..before).rev());
+        let there = past.take_while(|(_, lease)| lease.is_some());
+        there.last().map_or(before, |(revision, _)| *revision)
     }
 
     /// Was this lease's record garbage at a revision, and since when?

@@ -60,6 +60,8 @@ pub struct Memory {
     pub host: Host,
     pub cluster: String,
     pub held: BTreeMap<NetworkName, Revision>,
+    /// What it said last that it holds.
+    pub said: BTreeMap<NetworkName, Revision>,
     /// In the words in which it was told, for the judge.
     pub told: BTreeMap<NetworkName, judge::Peers>,
     pub excused: BTreeSet<Place>,
@@ -71,6 +73,7 @@ impl Memory {
             host: Host::new(mac),
             cluster: String::new(),
             held: BTreeMap::new(),
+            said: BTreeMap::new(),
             told: BTreeMap::new(),
             excused: BTreeSet::new(),
         }

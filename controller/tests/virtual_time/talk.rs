@@ -94,7 +94,13 @@ impl<'a> Talk<'a> {
         if let Some(network) = &joined.network {
             let network = decode::network(network).map_err(text)?;
             self.refused.remove(network.name.as_str());
-            self.with(|machine| machine.leased(network, subnets));
+            self.with(|machine| {
+                // What it held when it said that it holds nothing does not count.
+                if machine.memory.said.get(&network.name) == Some(&0) {
+                    machine.memory.held.remove(&network.name);
+                }
+                machine.leased(network, subnets);
+            });
         }
         Ok(())
     }
@@ -149,7 +155,7 @@ impl<'a> Talk<'a> {
 
     /// The agent holds this revision of a network now: is it what the store had then?
     fn holds(&self, network: &NetworkName, revision: Revision, snapshot: bool) -> Heard {
-        let knows = snapshot.then(|| self.world.knows(&self.controller));
+        let way = self.world.way(&self.controller);
         self.with(|machine| {
             if !snapshot && !machine.memory.held.contains_key(network) {
                 return Ok(());
@@ -171,7 +177,8 @@ impl<'a> Talk<'a> {
             }
             let excused = &mut machine.memory.excused;
             let judge = self.world.judge();
-            judge.told_peers(network.as_str(), revision, &told, excused, knows.flatten())
+            let saw = |some| way.as_ref().is_none_or(|way| way.saw(&some));
+            judge.told_peers(network.as_str(), revision, &told, excused, saw)
         })
     }
 

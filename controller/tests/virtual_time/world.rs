@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use overlay::{time::WallMs, txn::Revision};
+use overlay::time::WallMs;
 use proto::v1;
 use tokio::{
     sync::watch,
@@ -233,9 +233,9 @@ impl World {
         }
     }
 
-    /// From which revision on a controller knows of the store.
-    pub fn knows(&self, controller: &str) -> Option<Revision> {
-        locked(&self.ways).get(controller)?.first_load()
+    /// The way to the store of a controller.
+    pub fn way(&self, controller: &str) -> Option<Door> {
+        locked(&self.ways).get(controller).cloned()
     }
 }
 
