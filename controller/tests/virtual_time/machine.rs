@@ -43,7 +43,7 @@ pub struct Machine {
     pub kept: Option<Memory>,
     pub kernel: Kernel,
     pub memory: Memory,
-    /// Its node was removed: it stays out.
+    /// Its node was removed, or it is gone for good: it stays out.
     pub out: bool,
 }
 

@@ -66,6 +66,10 @@ async fn act(world: Arc<World>, kind: usize, mut dice: Dice) {
         5 => world.cut_some(&mut dice),
         6 => {
             world.crash_agent(number, &mut dice);
+            if dice.per_mille(100) {
+                world.change(number, "is gone for good", |machine| machine.out = true);
+                return;
+            }
             // Some stay away for longer than their leases last.
             let away = if dice.per_mille(300) {
                 4 * short
