@@ -71,8 +71,11 @@ fn one_that_joins_is_everywhere() -> Result<()> {
     let _first = lab.agent(1, &[])?;
     let _second = lab.agent(2, &[])?;
     let (one, other) = (lab.container_on(1)?, lab.container_on(2)?);
-    assert_eq!(ping(&one, other.v4(), 2)?.lost(), 0);
-    holds(lab.host(1), "weft1", 1)?;
+    patiently("pings come back", || {
+        let pings = ping(&one, other.v4(), 2)?;
+        ensure!(pings.lost() == 0, "{}", pings.said.stdout);
+        holds(lab.host(1), "weft1", 1)
+    })?;
     let _third = lab.agent(3, &[])?;
     for host in lab.hosts() {
         patiently("all know all", || holds(host, "weft1", 2))?;
