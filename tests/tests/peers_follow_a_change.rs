@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use tests::{
-    lab::{Container, Host, Lab, Part, Picture, ping},
+    lab::{Container, Host, Lab, Part, Picture, Pinger, ping},
     wait::patiently,
 };
 
@@ -119,6 +119,41 @@ fn has_mac(host: &Host, mac: &str) -> Result<()> {
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&identity)?)?;
     kept["mac"] = mac.into();
     std::fs::write(&identity, serde_json::to_vec(&kept)?)?;
+    Ok(())
+}
+
+/// What is sent meanwhile must not go on from the old address: the kernel remembers the
+/// way to a peer, on each processor.
+#[test]
+fn an_ipv6_address_under_traffic() -> Result<()> {
+    let mut lab = Lab::new(2)?;
+    lab.start_controller(&[])?;
+    let six = ["network", "create", "six", "--pool", "10.60.0.0/16"];
+    lab.weft(&[&six[..], &["--underlay", "v6", "--vni", "60"]].concat())?;
+    let _agents = lab.agents(&["--networks", "six"])?;
+    let (one, other) = (lab.container_of(1, "six")?, lab.container_of(2, "six")?);
+    let target = one.v4().to_string();
+    let asks = ["-n", "-c", "1", "-W", "1", &target];
+    let processors = std::thread::available_parallelism()?.get();
+    let _traffic = Pinger::every(Duration::from_millis(1), &other, one.v4())?;
+    let (first, second) = ("2001:db8:50::2", "2001:db8:50::102");
+    for (now, before) in [(second, first), (first, second), (second, first)] {
+        lab.host(2).ip(&[
+            format!("addr add {now}/64 dev eth0 nodad"),
+            format!("addr del {before}/64 dev eth0"),
+        ])?;
+        patiently("the peer follows, whatever processor sends", || {
+            let shown = ["bridge", "-j", "fdb", "show", "dev", "weft60"];
+            let entries = lab.host(1).json(&shown)?;
+            ensure!(entries[0]["dst"] == now, "{entries}");
+            for processor in 0..processors {
+                let there = ["taskset", "-c", &processor.to_string(), "ping"];
+                let said = other.run(&[&there[..], &asks].concat())?;
+                ensure!(said.code == 0, "processor {processor}: {said:?}");
+            }
+            Ok(())
+        })?;
+    }
     Ok(())
 }
 

@@ -86,11 +86,17 @@ impl Device {
 
     pub fn difference(&self, link: &Link) -> Difference {
         let local_family = link.vxlan.local.map(Family::of);
+        // Each FDB entry keeps the way to its peer, one for each processor and with the
+        // source in it. IPv4 looks for it anew when the source's address is gone. IPv6
+        // sends on from there, as long as nothing else happens to its addresses, and
+        // the peers let nothing in that comes from there.
+        let other_ipv6 = link.vxlan.local != Some(self.local) && self.local.is_ipv6();
         // The kernel changes none of these on a device that is there. One without a
         // source has a family all the same, and does not tell it.
         if link.vxlan.vni != u32::from(self.vni)
             || link.vxlan.port != self.port
             || local_family != Some(Family::of(self.local))
+            || other_ipv6
         {
             return Difference::Remake;
         }

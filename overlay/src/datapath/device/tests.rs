@@ -127,3 +127,16 @@ fn ipv6_begins_anew_at_1280() {
         Difference::Changes(vec![Change::Mtu(1250)])
     );
 }
+
+#[test]
+fn another_ipv6_source_takes_another_device() {
+    let six = Device {
+        local: "2001:db8::1".parse().unwrap(),
+        ..device()
+    };
+    let mut link = link();
+    link.vxlan.local = Some(six.local);
+    assert_eq!(six.difference(&link), Difference::Changes(Vec::new()));
+    link.vxlan.local = Some("2001:db8::2".parse().unwrap());
+    assert_eq!(six.difference(&link), Difference::Remake);
+}
