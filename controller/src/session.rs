@@ -26,8 +26,11 @@ use proto::{
     v1::{self, controller_message::Message},
 };
 use tokio::{
-    sync::{oneshot, watch},
-    time::sleep,
+    sync::{
+        oneshot,
+        watch::{self, error::RecvError},
+    },
+    time::{Instant, sleep, sleep_until},
 };
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
@@ -44,6 +47,9 @@ use crate::{
 
 /// How long a session waits for this controller to see what its agent has seen.
 const CATCH_UP: Duration = Duration::from_secs(5);
+/// What happens within this time after an agent was told something is told together: a
+/// fleet that starts at once makes hundreds of changes, and each has to go to each.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// One agent's stream. Of all channels this is the one that costs little while it is
 /// empty, and there are ten thousand.
@@ -199,6 +205,8 @@ impl Session {
         });
         let message = message.await.map_err(Over::Failed)?;
         self.send(message.into()).await?;
+        // What a snapshot does not hold yet, or what was missed, is told next.
+        self.feed.mark_changed();
         let known = self.same_cluster && held > 0;
         if known
             && self
@@ -225,18 +233,24 @@ impl Session {
     }
 
     async fn talk(&mut self, input: &mut Streaming<v1::AgentMessage>) -> Over {
+        let mut next = Instant::now();
         loop {
-            if let Err(over) = self.deliver().await {
-                return over;
-            }
-            // Every arm is cancel-safe: a change stays marked as new until it is
-            // seen, a message is either returned or still in the stream.
+            // Every arm is cancel-safe: a time that has come is found to have come
+            // again, a change stays marked as new until it is seen, and a message is
+            // either returned or still in the stream.
             let heard = tokio::select! {
                 end = &mut self.end => return Over::Ended(end.unwrap_or(End::TakenOver)),
-                changed = self.feed.changed() => match changed {
-                    Ok(()) => continue,
-                    Err(_) => return Over::Ended(End::Move("this controller is stopping".into())),
-                },
+                changed = news(&mut self.feed, next) => {
+                    if changed.is_err() {
+                        return Over::Ended(End::Move("this controller is stopping".into()));
+                    }
+                    match self.deliver().await {
+                        Ok(true) => next = Instant::now() + TOGETHER,
+                        Ok(false) => {}
+                        Err(over) => return over,
+                    }
+                    continue;
+                }
                 message = input.message() => message,
             };
             let message = match heard {
@@ -251,8 +265,8 @@ impl Session {
         }
     }
 
-    /// Sends what the feed has beyond this session's places.
-    async fn deliver(&mut self) -> Result<(), Over> {
+    /// Sends what the feed has beyond this session's places. Was there anything?
+    async fn deliver(&mut self) -> Result<bool, Over> {
         // All networks in one look: what comes after it is news again.
         let nexts: Vec<_> = {
             let feed = self.feed.borrow_and_update();
@@ -262,9 +276,11 @@ impl Session {
             };
             places.map(next).collect()
         };
+        let mut told = false;
         for (network, next) in nexts {
             match next {
                 Ok(next) => {
+                    told |= !next.messages.is_empty();
                     for message in next.messages {
                         self.send(message).await?;
                     }
@@ -274,10 +290,11 @@ impl Session {
                     self.metrics.resyncs.inc();
                     debug!(node = %self.node, %network, "a slow stream starts over from a snapshot");
                     Box::pin(self.resync(network)).await?;
+                    told = true;
                 }
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Hands one message to the stream, for as long as a reader may take.
@@ -333,6 +350,12 @@ impl Session {
             debug!(%node, reason, "could not close the session in the store; it ends by itself");
         }
     }
+}
+
+/// Something new in the feed, from a time on.
+async fn news(feed: &mut watch::Receiver<Feed>, from: Instant) -> Result<(), RecvError> {
+    sleep_until(from).await;
+    feed.changed().await
 }
 
 fn is_current(registry: &Registry, node: &NodeName, sid: SessionId) -> bool {
