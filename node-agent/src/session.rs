@@ -11,6 +11,7 @@ use overlay::{
     hash::fnv1a,
     name::{NetworkName, NodeName},
     network::Network,
+    pause::Pause,
     subnet::Subnet,
     txn::Revision,
 };
@@ -43,8 +44,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// A controller that answers no ping is gone: another is tried.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Words on their way to the controller.
 const BACKLOG: usize = 16;
 /// A hello names so many networks at the most; the others are joined after it.
@@ -136,7 +135,7 @@ pub async fn keep(
     mut held: Held,
     told: &mpsc::Sender<Told>,
 ) -> SessionError {
-    let mut pause = FIRST_PAUSE;
+    let mut pause = Pause::default();
     let mut failures: u32 = 0;
     for url in urls.iter().cycle().skip(first(&member.node, urls.len())) {
         let mut opened = false;
@@ -161,7 +160,7 @@ pub async fn keep(
             return SessionError::Stopping;
         }
         if opened {
-            (pause, failures) = (FIRST_PAUSE, 0);
+            (pause, failures) = (Pause::default(), 0);
             info!(%url, reason = %error, "the session ended; opening another");
         } else {
             failures += 1;
@@ -170,8 +169,7 @@ pub async fn keep(
                 warn!(%url, failures, %error, "no session with a controller");
             }
         }
-        sleep(jittered(pause)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(pause.take(random())).await;
     }
     SessionError::Unreachable {
         url: String::new(),
@@ -322,10 +320,9 @@ fn refused_or_broken(status: Status) -> SessionError {
     }
 }
 
-/// Half to one and a half times as long: thousands of agents do not come back as one.
-fn jittered(pause: Duration) -> Duration {
-    let random = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-    pause.mul_f64(0.5 + random)
+/// From 0 to 1.
+fn random() -> f64 {
+    f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

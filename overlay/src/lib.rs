@@ -6,7 +6,7 @@
 //! - What a controller may do: [`decide`], one function a transaction. A decision
 //!   is a value (comparisons and writes) that the store then judges.
 //! - What agents are told: [`feed`].
-//! - What an agent does with it: [`datapath`].
+//! - What an agent does with it: [`datapath`]; without a session: [`pause`].
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
 
@@ -20,6 +20,7 @@ pub mod id;
 pub mod key;
 pub mod name;
 pub mod network;
+pub mod pause;
 pub mod record;
 pub mod registry;
 pub mod subnet;
