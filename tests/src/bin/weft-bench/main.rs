@@ -3,12 +3,14 @@
 //! docs/benchmarks.md.
 
 mod burst;
+mod churn;
 mod datapath;
 mod hosts;
 mod leases;
 mod rate;
 mod raw_etcd;
 mod sessions;
+mod simulated;
 
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use tokio::task::block_in_place;
 use rate::{Rate, median};
 
 /// What may be asked for by name; by default all.
-const PARTS: [&str; 5] = ["leases", "sessions", "peers", "traffic", "hosts"];
+const PARTS: [&str; 6] = ["leases", "sessions", "churn", "peers", "traffic", "hosts"];
 const RUNS: usize = 3;
 const CLIENTS: [usize; 3] = [1, 64, 512];
 const SESSIONS: usize = 10_000;
@@ -40,6 +42,11 @@ async fn main() -> Result<()> {
     if wanted("sessions") {
         sessions().await?;
     }
+    if wanted("churn") {
+        for agents in sizes(&asked, "churn", &[churn::AGENTS])? {
+            churn::run(agents).await?;
+        }
+    }
     if wanted("peers") {
         block_in_place(datapath::peers::run)?;
     }
@@ -47,7 +54,7 @@ async fn main() -> Result<()> {
         block_in_place(datapath::traffic::run)?;
     }
     if wanted("hosts") {
-        let sizes = sizes(&asked)?;
+        let sizes = sizes(&asked, "hosts", &hosts::SIZES)?;
         block_in_place(|| hosts::run(&sizes))?;
     }
     Ok(())
@@ -58,15 +65,17 @@ fn part(asked: &str) -> &str {
     asked.split_once('=').map_or(asked, |(part, _)| part)
 }
 
-fn sizes(asked: &[String]) -> Result<Vec<usize>> {
-    let given = asked.iter().find_map(|asked| asked.strip_prefix("hosts="));
+fn sizes(asked: &[String], name: &str, usual: &[usize]) -> Result<Vec<usize>> {
+    let given = asked
+        .iter()
+        .find_map(|asked| asked.strip_prefix(name)?.strip_prefix('='));
     let Some(given) = given else {
-        return Ok(hosts::SIZES.to_vec());
+        return Ok(usual.to_vec());
     };
     let sizes = given.split(',').map(str::parse);
     sizes
         .collect::<Result<_, _>>()
-        .with_context(|| format!("{given}: sizes"))
+        .with_context(|| format!("{name}={given}: sizes"))
 }
 
 async fn leases() -> Result<()> {

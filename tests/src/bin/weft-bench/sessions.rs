@@ -13,29 +13,21 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use prost::Message;
-use proto::v1::{
-    AcquireRequest, AgentMessage, ControllerMessage, Hello, Join, NetworkReport, Report,
-    agent_message, agent_service_client::AgentServiceClient, controller_message,
-    lease_service_client::LeaseServiceClient,
-};
+use proto::v1::{AcquireRequest, controller_message, lease_service_client::LeaseServiceClient};
 use tests::controller::Controller;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
     time::timeout,
 };
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
 use crate::{
     leases::connect,
-    rate::{measure, middle, quantile},
+    rate::{middle, quantile},
+    simulated::{AT_ONCE, NETWORK, Node, memory_settled, open, place, report, settle_down},
 };
 
-/// Handshakes under way at once.
-const AT_ONCE: usize = 128;
 const CHANGES: usize = 5;
-const NETWORK: &str = "fleet";
 
 #[derive(Debug)]
 pub struct Figures {
@@ -67,7 +59,7 @@ struct Fleet {
 pub async fn run(controller: &Controller, count: usize) -> Result<Figures> {
     let url = &controller.url()?;
     crate::leases::make_network(url, NETWORK).await?;
-    settle_down_nodes(url, count).await?;
+    settle_down(url, count).await?;
     let before = controller.memory()?;
     let (cluster, revision) = place(url).await?;
     let (seen, mut sightings) = mpsc::unbounded_channel();
@@ -96,8 +88,8 @@ pub async fn run(controller: &Controller, count: usize) -> Result<Figures> {
         }
     }
     let connected_in = began.elapsed();
-    settle(controller).await?;
-    let bytes_a_session = controller.memory()?.saturating_sub(before) / count as u64;
+    let settled = memory_settled(controller).await?;
+    let bytes_a_session = settled.saturating_sub(before) / count as u64;
 
     let (mut p50, mut p99, mut all, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for change in 0..CHANGES {
@@ -142,11 +134,8 @@ pub async fn run(controller: &Controller, count: usize) -> Result<Figures> {
 /// One agent, for as long as it is let.
 async fn agent(fleet: Arc<Fleet>, number: usize) -> Result<()> {
     let permit = fleet.permits.acquire().await?;
-    let hello = hello(
-        number,
-        &fleet.cluster,
-        fleet.revision.load(Ordering::Relaxed),
-    );
+    let revision = fleet.revision.load(Ordering::Relaxed);
+    let hello = Node::new(number).hello(&fleet.cluster, revision);
     let (say, mut stream) = open(&fleet.url, hello).await?;
     let mut joined = false;
     while !joined {
@@ -184,111 +173,6 @@ async fn agent(fleet: Arc<Fleet>, number: usize) -> Result<()> {
     bail!("the controller ended the session")
 }
 
-async fn open(
-    url: &str,
-    hello: AgentMessage,
-) -> Result<(mpsc::Sender<AgentMessage>, Streaming<ControllerMessage>)> {
-    let (say, words) = mpsc::channel(4);
-    say.send(hello).await?;
-    let mut client = AgentServiceClient::new(connect(url).await?);
-    let stream = client
-        .session(ReceiverStream::new(words))
-        .await?
-        .into_inner();
-    Ok((say, stream))
-}
-
-/// The leases that the agents have had since yesterday.
-async fn settle_down_nodes(url: &str, count: usize) -> Result<()> {
-    let channel = connect(url).await?;
-    measure(AT_ONCE, count, move |_, number| {
-        let mut leases = LeaseServiceClient::new(channel.clone());
-        let agent = Agent::new(number);
-        async move {
-            let request = AcquireRequest {
-                network: NETWORK.into(),
-                node: agent.node,
-                node_id: agent.id,
-                underlay: agent.underlay,
-                mac: agent.mac,
-                ..AcquireRequest::default()
-            };
-            leases.acquire(request).await?;
-            Ok(())
-        }
-    })
-    .await?;
-    Ok(())
-}
-
-struct Agent {
-    node: String,
-    id: String,
-    session: String,
-    underlay: String,
-    mac: String,
-}
-
-impl Agent {
-    fn new(number: usize) -> Self {
-        let unique = number as u128;
-        let [.., b, c, d] = (number as u32 + 1).to_be_bytes();
-        Self {
-            node: format!("agent-{number}"),
-            id: format!("{:032x}", unique + (1 << 64)),
-            session: format!("{:032x}", unique + (2 << 64)),
-            underlay: format!("172.{}.{c}.{d}", 16 + u32::from(b)),
-            mac: format!("02:00:00:{b:02x}:{c:02x}:{d:02x}"),
-        }
-    }
-}
-
-fn hello(number: usize, cluster: &str, revision: u64) -> AgentMessage {
-    let agent = Agent::new(number);
-    let hello = Hello {
-        node: agent.node,
-        node_id: agent.id,
-        session: agent.session,
-        cluster: cluster.to_owned(),
-        networks: vec![Join {
-            network: NETWORK.into(),
-            underlay: agent.underlay,
-            mac: agent.mac,
-            revision,
-        }],
-        ..Hello::default()
-    };
-    AgentMessage {
-        message: Some(agent_message::Message::Hello(hello)),
-    }
-}
-
-fn report(applied_revision: u64) -> AgentMessage {
-    let network = NetworkReport {
-        network: NETWORK.into(),
-        applied_revision,
-        ..NetworkReport::default()
-    };
-    AgentMessage {
-        message: Some(agent_message::Message::Report(Report {
-            networks: vec![network],
-            ready: true,
-            reason: String::new(),
-        })),
-    }
-}
-
-/// Where the feed is: agents that begin here are told only what is new.
-async fn place(url: &str) -> Result<(String, u64)> {
-    let mut status =
-        proto::v1::status_service_client::StatusServiceClient::new(connect(url).await?);
-    let status = status
-        .get(proto::v1::GetStatusRequest {})
-        .await?
-        .into_inner();
-    Ok((status.cluster, status.revision))
-}
-
 /// Adds one peer; when it was asked for.
 async fn change_one(url: &str, number: usize) -> Result<Instant> {
     let mut leases = LeaseServiceClient::new(connect(url).await?);
@@ -307,7 +191,7 @@ async fn change_one(url: &str, number: usize) -> Result<Instant> {
 /// What a fresh agent is told: how many peers, in how many bytes, in what time.
 async fn snapshot(url: &str) -> Result<(usize, usize, Duration)> {
     let began = Instant::now();
-    let (_say, mut stream) = open(url, hello(1 << 20, "", 0)).await?;
+    let (_say, mut stream) = open(url, Node::new(1 << 20).hello("", 0)).await?;
     let (mut peers, mut bytes) = (0, 0);
     loop {
         let message = stream
@@ -323,18 +207,4 @@ async fn snapshot(url: &str) -> Result<(usize, usize, Duration)> {
             }
         }
     }
-}
-
-/// Waits until the controller's memory stands still.
-async fn settle(controller: &Controller) -> Result<()> {
-    let mut last = controller.memory()?;
-    for _ in 0..30 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let now = controller.memory()?;
-        if now.abs_diff(last) < last / 200 {
-            return Ok(());
-        }
-        last = now;
-    }
-    Ok(())
 }
