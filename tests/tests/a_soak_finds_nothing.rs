@@ -18,10 +18,11 @@ fn of_a_few_hosts_for_a_short_while() -> Result<()> {
         controllers: 2,
         ground: Ground::Switched,
         underlay: Underlay::V4,
-        time: Duration::from_secs(20),
-        round: Duration::from_secs(7),
+        time: Duration::from_secs(16),
+        round: Duration::from_secs(8),
         ping_every: Duration::from_millis(20),
         seed: 7,
+        busy: true,
         progress: false,
     })?;
     println!("{}{report}", report.diary());

@@ -97,6 +97,9 @@ struct OfHosts {
     /// From one quiet moment to the next
     #[arg(long, default_value = "20s", value_parser = options::parse_duration, value_name = "TIME")]
     round: Duration,
+    /// Others use this machine, too: allow warnings that follow from a slow one alone
+    #[arg(long)]
+    busy: bool,
     /// Print every act with its times
     #[arg(long)]
     diary: bool,
@@ -177,6 +180,7 @@ fn soak_hosts(both: &Both, of: &OfHosts) -> Result<bool> {
         round: of.round,
         ping_every: of.ping_every,
         seed: both.seed.unwrap_or_else(Dice::seed),
+        busy: of.busy,
         progress: true,
     };
     println!("{plan}, for {}", options::format_duration(plan.time));
@@ -235,6 +239,7 @@ impl Default for OfHosts {
             underlay: Family::V4,
             ping_every: Duration::from_millis(20),
             round: Duration::from_secs(20),
+            busy: false,
             diary: false,
         }
     }

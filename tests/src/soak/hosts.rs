@@ -68,6 +68,9 @@ pub struct Plan {
     /// From one ping of a flow to the next.
     pub ping_every: Duration,
     pub seed: u64,
+    /// Others use this machine, too: a warning that follows from a slow one alone is
+    /// allowed.
+    pub busy: bool,
     /// Says how it goes.
     pub progress: bool,
 }

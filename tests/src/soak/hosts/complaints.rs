@@ -32,6 +32,8 @@ struct Rule {
 enum From {
     /// It is said at every start, as it should be.
     Start,
+    /// So it is where a machine is slow, because others use it.
+    Slow,
     Acts(&'static [Act]),
 }
 
@@ -72,12 +74,25 @@ const RULES: &[Rule] = &[
         &[NetworkDeletedInUse, NetworkComesAndGoes],
         5,
     ),
+    rule("a part of what was removed is yet to be ended", STORE, 5),
+    slow("no answer within"),
+    slow("no session with a controller"),
+    slow("cut off from the store"),
+    slow("sessions expired in the store"),
     rule(
         "the kernel refused",
         &[DeviceChanged, EntryChanged, FirewallChanged],
         2,
     ),
 ];
+
+const fn slow(contains: &'static str) -> Rule {
+    Rule {
+        contains,
+        from: From::Slow,
+        within: Duration::ZERO,
+    }
+}
 
 const fn start(contains: &'static str) -> Rule {
     Rule {
@@ -108,19 +123,22 @@ impl Complaint {
         })
     }
 
-    pub fn is_explained(&self, deeds: &[Deed]) -> bool {
+    /// By the words of a rule; on a busy machine there are more of them.
+    pub fn explained(&self, deeds: &[Deed], busy: bool) -> Option<&'static str> {
         let mut rules = RULES
             .iter()
             .filter(|rule| self.text.contains(rule.contains));
-        rules.any(|rule| match rule.from {
+        let rule = rules.find(|rule| match rule.from {
             From::Start => true,
+            From::Slow => busy,
             From::Acts(acts) => deeds.iter().any(|deed| {
                 let here = deed.hosts.is_empty()
                     || self.host.is_none_or(|host| deed.hosts.contains(&host));
                 here && acts.contains(&deed.act)
                     && deed.lasts(self.at, self.at + SAME_TIME, rule.within + SAME_TIME)
             }),
-        })
+        })?;
+        Some(rule.contains)
     }
 }
 

@@ -61,20 +61,28 @@ pub fn wanted(overlay: &Overlay, leases: &[Lease], node: &str, ends: &[String]) 
         objects.insert(format!("route {subnet} unreachable"));
     }
     for peer in leases.iter().filter(|lease| lease.node != node) {
-        let (mac, underlay) = (&peer.mac, peer.underlay);
-        objects.insert(format!("fdb {mac} to {underlay} permanent"));
-        objects.insert(format!("admitted {underlay}"));
-        for subnet in &peer.subnets {
-            // A link-local gateway is on the link without a word.
-            let (gateway, onlink) = match base(subnet)? {
-                IpAddr::V4(base) => (IpAddr::V4(base), "onlink"),
-                IpAddr::V6(_) => (IpAddr::V6(link_local(mac)?), ""),
-            };
-            objects.insert(format!("neighbour {gateway} is {mac}"));
-            objects.insert(format!(
-                "route {subnet} via {gateway} dev {device} {onlink}"
-            ));
-        }
+        objects.extend(of_peer(overlay, peer)?);
+    }
+    Ok(objects)
+}
+
+/// What every other host must hold for one.
+pub fn of_peer(overlay: &Overlay, peer: &Lease) -> Result<Objects> {
+    let device = &overlay.device;
+    let (mac, underlay) = (&peer.mac, peer.underlay);
+    let mut objects = Objects::new();
+    objects.insert(format!("fdb {mac} to {underlay} permanent"));
+    objects.insert(format!("admitted {underlay}"));
+    for subnet in &peer.subnets {
+        // A link-local gateway is on the link without a word.
+        let (gateway, onlink) = match base(subnet)? {
+            IpAddr::V4(base) => (IpAddr::V4(base), "onlink"),
+            IpAddr::V6(_) => (IpAddr::V6(link_local(mac)?), ""),
+        };
+        objects.insert(format!("neighbour {gateway} is {mac}"));
+        objects.insert(format!(
+            "route {subnet} via {gateway} dev {device} {onlink}"
+        ));
     }
     Ok(objects)
 }

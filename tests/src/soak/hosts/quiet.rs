@@ -45,12 +45,18 @@ impl Seen {
         stage.processes.rest()?;
         thread::sleep(ON_ITS_WAY.saturating_sub(calm.elapsed()));
         judge_losses(stage, tally, Instant::now() - ON_ITS_WAY);
-        self.judge_logs(stage, spots, control)?;
+        self.judge_logs(stage, spots, control, tally)?;
         tally.quiet += 1;
         Ok(())
     }
 
-    fn judge_logs(&mut self, stage: &Stage, spots: &[Spot], control: &Control) -> Result<()> {
+    fn judge_logs(
+        &mut self,
+        stage: &Stage,
+        spots: &[Spot],
+        control: &Control,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let mut complaints = Vec::new();
         for spot in spots {
             let lines = spot.agent.complaints()?;
@@ -68,7 +74,8 @@ impl Seen {
         }
         let deeds = stage.diary.deeds();
         for complaint in &complaints {
-            if complaint.is_explained(&deeds) {
+            if let Some(rule) = complaint.explained(&deeds, stage.plan.busy) {
+                *tally.complaints.entry(rule).or_default() += 1;
                 continue;
             }
             let Complaint { by, at, text, .. } = complaint;

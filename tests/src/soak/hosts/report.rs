@@ -21,6 +21,8 @@ pub struct Tally {
     pub unexplained: u64,
     pub streams: Carried,
     pub quiet: u32,
+    /// Lines of logs at WARN that follow from acts, by what they say.
+    pub complaints: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug)]
@@ -176,6 +178,9 @@ impl fmt::Display for Report {
             streams.bytes / 1_000_000,
             short(Some(&streams.longest_pause))
         )?;
+        for (text, count) in &self.tally.complaints {
+            writeln!(f, "  {count} warnings with a cause: {text}")?;
+        }
         if let Some(busy) = self.busy {
             writeln!(
                 f,

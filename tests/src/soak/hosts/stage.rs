@@ -237,6 +237,31 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until all other hosts hold everything for this lease, and nothing for what
+    /// it was before.
+    pub fn all_hold(&self, host: u32, now: Option<&Lease>, before: Option<&Lease>) -> Result<()> {
+        let objects = |lease: Option<&Lease>| match lease {
+            Some(lease) => kernel::of_peer(&self.overlay, lease),
+            None => Ok(kernel::Objects::new()),
+        };
+        let (now, before) = (objects(now)?, objects(before)?);
+        for other in self.inhabited() {
+            if other == host {
+                continue;
+            }
+            patiently(&format!("h{other} follows h{host}"), || {
+                let seen = kernel::seen(self.host(other), &self.overlay.device)?;
+                let missing: Vec<&String> = now.difference(&seen).collect();
+                ensure!(missing.is_empty(), "missing: {missing:?}");
+                let mut stale = before.difference(&now).filter(|line| seen.contains(*line));
+                let stale = stale.next();
+                ensure!(stale.is_none(), "stale: {stale:?}");
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     pub fn sleep(&self, time: Duration) {
         thread::sleep(time);
     }

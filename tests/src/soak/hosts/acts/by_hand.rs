@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     dice::Dice,
-    lab::{Host, Part, Picture},
+    lab::{Host, Part, Picture, by_hand::Underlay},
     soak::hosts::{
         diary::{Act, Loses},
         spot::Spot,
@@ -75,17 +75,21 @@ pub fn entry(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Result<()> {
     let bridge = |rest: String| vec!["bridge fdb ".to_owned() + &rest];
     let ip = |rest: String| vec!["ip ".to_owned() + &rest];
     let hurts = Loses::Pair(number, peer);
+    let nobody = match stage.plan.underlay {
+        Underlay::V4 => "192.0.2.199",
+        Underlay::V6 => "2001:db8:99::99",
+    };
     let acts = [
         (bridge(format!("del {mac} dev {device}")), hurts),
         (
             bridge(format!(
-                "replace {mac} dev {device} dst 192.0.2.199 self permanent"
+                "replace {mac} dev {device} dst {nobody} self permanent"
             )),
             hurts,
         ),
         (
             bridge(format!(
-                "add 02:00:00:00:00:98 dev {device} dst 192.0.2.98 self permanent"
+                "add 02:00:00:00:00:98 dev {device} dst {nobody} self permanent"
             )),
             Loses::Nobody,
         ),
@@ -150,9 +154,9 @@ pub fn entry(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Result<()> {
 
 pub fn firewall(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Result<()> {
     let host = Loses::Host(spot.number);
-    let peers = match stage.plan.underlay_name() {
-        "v6" => "peers6",
-        _ => "peers4",
+    let peers = match stage.plan.underlay {
+        Underlay::V4 => "peers4",
+        Underlay::V6 => "peers6",
     };
     let acts = [
         ("delete table inet weft".to_owned(), Loses::Nobody),

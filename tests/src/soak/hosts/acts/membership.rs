@@ -37,6 +37,7 @@ pub fn leaves(stage: &Stage, spot: &mut Spot, _: &mut Dice) -> Result<()> {
     ensure!(cleaned.code == 0, "cleanup on h{number}: {cleaned:?}");
     stage.all_send(number, &lease.mac, None)?;
     stage.diary.healed(doing, removed);
+    stage.all_hold(number, None, Some(&lease))?;
     patiently(&format!("h{number} has no trace"), || {
         // Devices of containers vanish a moment after them.
         let seen = kernel::seen(host, &stage.overlay.device)?;
@@ -62,6 +63,7 @@ pub fn comes(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Result<()> {
     let lease = stage.lease(&stage.overlay.network, number)?;
     stage.all_send(number, &lease.mac, Some(lease.underlay))?;
     stage.diary.healed(doing, began);
+    stage.all_hold(number, Some(&lease), None)?;
     spot.settle(stage)?;
     stage.traffic.begin(stage, number, dice)
 }

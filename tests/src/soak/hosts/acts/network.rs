@@ -1,5 +1,7 @@
 //! A network is made, joined by two hosts, used, left and deleted.
 
+use std::{ops::Range, time::Duration};
+
 use anyhow::{Context, Result, ensure};
 
 use crate::{
@@ -12,6 +14,8 @@ use crate::{
     },
     wait::patiently,
 };
+
+const NOTICED_IN: Range<Duration> = Duration::ZERO..Duration::from_millis(500);
 
 pub fn comes_and_goes(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) -> Result<()> {
     let name = name(one, dice);
@@ -29,7 +33,8 @@ pub fn comes_and_goes(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) 
     Ok(())
 }
 
-/// Its agents take it down, and say so until they are told that it is not wanted.
+/// Its agents take it down, and say so until they are told that it is not wanted. One
+/// that has no session at that moment keeps it until then.
 pub fn deleted_in_use(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) -> Result<()> {
     let name = name(one, dice);
     let hosts = [one.number, other.number];
@@ -37,10 +42,11 @@ pub fn deleted_in_use(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) 
     let doing = stage.begin(Act::NetworkDeletedInUse, what, &hosts, Loses::Nobody);
     let device = used(stage, &name, one, other, dice)?;
     stage.weft(&["network", "delete", &name, "--force"])?;
-    gone(stage, &device, one, other)?;
+    stage.sleep(dice.time(&NOTICED_IN));
     for spot in [one, other] {
         done(spot, &["leave", &name])?;
     }
+    gone(stage, &device, one, other)?;
     stage.diary.end(doing);
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::{
     lab::{UPLINK, after, by_hand::Underlay},
     soak::hosts::{
         diary::{Act, Loses},
+        lease::Lease,
         spot::Spot,
         stage::Stage,
     },
@@ -37,7 +38,11 @@ pub fn address_changed(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Resul
 
 fn change(stage: &Stage, spot: &mut Spot, before: IpAddr, now: IpAddr) -> Result<()> {
     let host = spot.number;
-    let mac = stage.lease(&stage.overlay.network, host)?.mac;
+    let old = stage.lease(&stage.overlay.network, host)?;
+    let new = Lease {
+        underlay: now,
+        ..old.clone()
+    };
     let plan = stage.lab.plan;
     let (bits, how) = match now {
         IpAddr::V4(_) => (plan.prefix4(), ""),
@@ -50,8 +55,9 @@ fn change(stage: &Stage, spot: &mut Spot, before: IpAddr, now: IpAddr) -> Result
         format!("addr add {now}/{bits} dev {UPLINK} {how}"),
         format!("addr del {before}/{bits} dev {UPLINK}"),
     ])?;
-    stage.all_send(host, &mac, Some(now))?;
+    stage.all_send(host, &old.mac, Some(now))?;
     stage.reach_all(host)?;
     stage.diary.healed(doing, began);
+    stage.all_hold(host, Some(&new), Some(&old))?;
     spot.agent.ready()
 }

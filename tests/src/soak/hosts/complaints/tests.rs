@@ -32,13 +32,25 @@ fn a_line_follows_from_what_was_done_to_its_host() {
     let line = "1970-01-01T00:02:00.5Z  WARN no session with a controller failures=1";
     let complaint = Complaint::parse("agent h1", Some(1), line, 10_000).expect("a line");
     assert_eq!(complaint.at, Duration::from_millis(110_500));
-    assert!(complaint.is_explained(&[deed(CutFromControllers, &[1])]));
-    assert!(complaint.is_explained(&[deed(ControllersAway, &[])]));
-    assert!(!complaint.is_explained(&[deed(CutFromControllers, &[2])]));
-    assert!(!complaint.is_explained(&[deed(AgentKilled, &[1])]));
+    assert!(
+        complaint
+            .explained(&[deed(CutFromControllers, &[1])], false)
+            .is_some()
+    );
+    assert!(
+        complaint
+            .explained(&[deed(ControllersAway, &[])], false)
+            .is_some()
+    );
+    assert_eq!(
+        complaint.explained(&[deed(CutFromControllers, &[2])], false),
+        None
+    );
+    assert_eq!(complaint.explained(&[deed(AgentKilled, &[1])], false), None);
     let later = Complaint {
         at: Duration::from_secs(119),
         ..complaint
     };
-    assert!(!later.is_explained(&[deed(ControllersAway, &[])]));
+    assert_eq!(later.explained(&[deed(ControllersAway, &[])], false), None);
+    assert!(later.explained(&[], true).is_some());
 }
