@@ -6,10 +6,11 @@
 //! there is a quiet moment at which everything is looked at.
 
 use std::{
-    fmt, fs, io,
-    io::Write,
-    sync::Mutex,
-    sync::atomic::{AtomicBool, Ordering},
+    io::{self, Write},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -18,13 +19,14 @@ use anyhow::{Context, Result};
 
 use acts::Lane;
 use control::Control;
+use machine::{machine, share};
 use quiet::Seen;
 use spot::Spot;
 use stage::{Desk, Stage};
 
 use crate::{
     dice::Dice,
-    lab::{Agent, Ground, Lab, by_hand::Underlay},
+    lab::{Agent, Lab},
 };
 
 mod acts;
@@ -34,6 +36,8 @@ mod diary;
 mod judge;
 mod kernel;
 mod lease;
+mod machine;
+mod plan;
 mod processes;
 mod quiet;
 mod report;
@@ -42,6 +46,7 @@ mod stage;
 mod traffic;
 
 pub use diary::{Act, Deed};
+pub use plan::Plan;
 pub use report::Report;
 
 const NETWORK: &str = "soak";
@@ -55,25 +60,6 @@ const LANES: usize = 2;
 const HOSTS_OF_A_LANE: usize = 3;
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 const PROGRESS_EVERY: u32 = 5;
-
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub hosts: u32,
-    pub controllers: u32,
-    pub ground: Ground,
-    pub underlay: Underlay,
-    pub time: Duration,
-    /// From one quiet moment to the next.
-    pub round: Duration,
-    /// From one ping of a flow to the next.
-    pub ping_every: Duration,
-    pub seed: u64,
-    /// Others use this machine, too: a warning that follows from a slow one alone is
-    /// allowed.
-    pub busy: bool,
-    /// Says how it goes.
-    pub progress: bool,
-}
 
 /// Everything from the first host to the report.
 pub fn run(plan: Plan) -> Result<Report> {
@@ -272,70 +258,4 @@ fn progress(stage: &Stage, tally: &report::Tally) {
     );
     // Whoever reads it may be gone.
     drop(writeln!(io::stdout(), "{line}"));
-}
-
-/// Of all processors since the machine was started: busy, and all there was.
-fn machine() -> Option<(u64, u64)> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    let times = text.lines().next()?.split_whitespace().skip(1).take(8);
-    let times: Vec<u64> = times.filter_map(|time| time.parse().ok()).collect();
-    let all: u64 = times.iter().sum();
-    // The fourth and fifth are idle, and idle until a disk answers.
-    let idle = times.get(3)? + times.get(4)?;
-    Some((all - idle, all))
-}
-
-fn share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<f64> {
-    let ((busy, all), (busy_now, all_now)) = (before?, after?);
-    Some((busy_now - busy) as f64 / (all_now - all).max(1) as f64)
-}
-
-impl Plan {
-    /// Whose agents are never killed.
-    fn elders(&self) -> u32 {
-        self.hosts.div_ceil(4)
-    }
-
-    fn underlay_name(&self) -> &'static str {
-        match self.underlay {
-            Underlay::V4 => "v4",
-            Underlay::V6 => "v6",
-        }
-    }
-
-    /// What a person types to have it again.
-    fn command(&self) -> String {
-        let routed = match self.ground {
-            Ground::Switched => "",
-            Ground::Routed => " --routed",
-        };
-        format!(
-            "weft-soak hosts --for {} --hosts {} --controllers {} --underlay {}{routed} \
-             --ping-every {} --round {} --seed {}",
-            options::format_duration(self.time),
-            self.hosts,
-            self.controllers,
-            self.underlay_name(),
-            options::format_duration(self.ping_every),
-            options::format_duration(self.round),
-            self.seed
-        )
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ground = match self.ground {
-            Ground::Switched => "one link",
-            Ground::Routed => "two links and a router",
-        };
-        write!(
-            f,
-            "{} hosts on {ground}, underlay {}, {} controllers, seed {}",
-            self.hosts,
-            self.underlay_name(),
-            self.controllers,
-            self.seed
-        )
-    }
 }

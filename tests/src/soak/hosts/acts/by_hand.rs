@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         spot::Spot,
         stage::Stage,
     },
+    wait::patiently,
 };
 
 /// 100 ms are promised; a machine that does all the rest besides is granted more, and
@@ -53,103 +54,60 @@ pub fn device(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Result<()> {
 
 pub fn entry(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Result<()> {
     let _staying = stage.leases_stay();
-    let (number, device) = (spot.number, &stage.overlay.device);
-    let others: Vec<u32> = stage
-        .inhabited()
-        .into_iter()
-        .filter(|one| *one != number)
-        .collect();
+    let mut others = stage.inhabited();
+    others.retain(|one| *one != spot.number);
     if others.is_empty() {
         return Ok(());
     }
     let peer = others[dice.below(others.len())];
+    let acts = to_entries(stage, spot.number, peer)?;
+    let (line, loses) = &acts[dice.below(acts.len())];
+    put_back_within(stage, spot, Act::EntryChanged, line, *loses, |host| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        host.done(&words).map(drop)
+    })
+}
+
+/// Commands, and who loses packets by them.
+fn to_entries(stage: &Stage, number: u32, peer: u32) -> Result<Vec<(String, Loses)>> {
+    let device = &stage.overlay.device;
     let lease = stage.lease(&stage.overlay.network, peer)?;
     let picture = Picture::of(stage.host(number), device)?;
-    let route = |part: Part| -> Result<Hop> {
-        let routes = picture.part(part).as_array().into_iter().flatten();
+    let hop = |part: Part| -> Result<Hop> {
+        let mut routes = picture.part(part).as_array().into_iter().flatten();
         let to_it = |route: &&Value| lease.subnets.iter().any(|subnet| route["dst"] == **subnet);
-        Hop::of(routes.clone().find(to_it).context("a route to the peer")?)
+        Hop::of(routes.find(to_it).context("a route to the peer")?)
     };
-    let (four, six) = (route(Part::Routes4)?, route(Part::Routes6)?);
+    let (four, six) = (hop(Part::Routes4)?, hop(Part::Routes6)?);
+    let (to4, by4, metric4) = (&four.to, &four.gateway, four.metric);
+    let (to6, by6, metric6) = (&six.to, &six.gateway, six.metric);
     let mac = &lease.mac;
-    let bridge = |rest: String| vec!["bridge fdb ".to_owned() + &rest];
-    let ip = |rest: String| vec!["ip ".to_owned() + &rest];
-    let hurts = Loses::Pair(number, peer);
     let nobody = match stage.plan.underlay {
         Underlay::V4 => "192.0.2.199",
         Underlay::V6 => "2001:db8:99::99",
     };
-    let acts = [
-        (bridge(format!("del {mac} dev {device}")), hurts),
-        (
-            bridge(format!(
-                "replace {mac} dev {device} dst {nobody} self permanent"
-            )),
-            hurts,
-        ),
-        (
-            bridge(format!(
-                "add 02:00:00:00:00:98 dev {device} dst {nobody} self permanent"
-            )),
-            Loses::Nobody,
-        ),
-        (
-            ip(format!("neigh del {} dev {device}", four.gateway)),
-            hurts,
-        ),
-        (ip(format!("neigh del {} dev {device}", six.gateway)), hurts),
-        (
-            ip(format!(
-                "neigh replace {} lladdr 02:00:00:00:00:97 nud permanent dev {device}",
-                four.gateway
-            )),
-            hurts,
-        ),
-        (
-            ip(format!("-4 route del {} metric {}", four.to, four.metric)),
-            hurts,
-        ),
-        (
-            ip(format!("-6 route del {} metric {}", six.to, six.metric)),
-            hurts,
-        ),
-        (
-            ip(format!(
-                "-4 route replace {} via 10.255.0.1 dev {device} onlink proto 77 metric {}",
-                four.to, four.metric
-            )),
-            hurts,
-        ),
-        (
-            ip("-4 route flush type unreachable proto 77".to_owned()),
-            Loses::Nobody,
-        ),
-        (
-            ip(format!(
-                "-4 route add 10.254.0.0/24 via 10.254.0.0 dev {device} onlink proto 77 metric 77"
-            )),
-            Loses::Nobody,
-        ),
-        (
-            ip(format!("route flush dev {device} proto 77")),
-            Loses::Host(number),
-        ),
+    let elsewhere = format!("via 10.255.0.1 dev {device} onlink proto 77 metric {metric4}");
+    let another = format!("via 10.254.0.0 dev {device} onlink proto 77 metric 77");
+    let of_the_peer = [
+        format!("bridge fdb del {mac} dev {device}"),
+        format!("bridge fdb replace {mac} dev {device} dst {nobody} self permanent"),
+        format!("ip neigh del {by4} dev {device}"),
+        format!("ip neigh del {by6} dev {device}"),
+        format!("ip neigh replace {by4} lladdr 02:00:00:00:00:97 nud permanent dev {device}"),
+        format!("ip -4 route del {to4} metric {metric4}"),
+        format!("ip -6 route del {to6} metric {metric6}"),
+        format!("ip -4 route replace {to4} {elsewhere}"),
     ];
-    let (lines, loses) = acts[dice.below(acts.len())].clone();
-    put_back_within(
-        stage,
-        spot,
-        Act::EntryChanged,
-        &lines.join("; "),
-        loses,
-        |host| {
-            for line in &lines {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                host.done(&words)?;
-            }
-            Ok(())
-        },
-    )
+    let of_nobody = [
+        format!("bridge fdb add 02:00:00:00:00:98 dev {device} dst {nobody} self permanent"),
+        "ip -4 route flush type unreachable proto 77".to_owned(),
+        format!("ip -4 route add 10.254.0.0/24 {another}"),
+    ];
+    let of_all = [format!("ip route flush dev {device} proto 77")];
+    let pair = of_the_peer.map(|line| (line, Loses::Pair(number, peer)));
+    let nobody = of_nobody.map(|line| (line, Loses::Nobody));
+    let all = of_all.map(|line| (line, Loses::Host(number)));
+    Ok(pair.into_iter().chain(nobody).chain(all).collect())
 }
 
 pub fn firewall(stage: &Stage, spot: &mut Spot, dice: &mut Dice) -> Result<()> {
@@ -231,20 +189,20 @@ fn put_back_within(
         let now = Picture::of(host, device)?;
         if now == before {
             stage.diary.healed(doing, laid);
-            return spot_ready(stage, spot);
+            return ready(spot);
         }
         if laid.elapsed() > WITHIN {
             let since = now.since(&before);
-            anyhow::bail!("h{number}: {what}: not put back within {WITHIN:?}:\n{since}");
+            bail!("h{number}: {what}: not put back within {WITHIN:?}:\n{since}");
         }
         thread::sleep(AGAIN);
     }
 }
 
-fn spot_ready(_: &Stage, spot: &Spot) -> Result<()> {
-    crate::wait::patiently(&format!("{} is ready", spot.name()), || {
+fn ready(spot: &Spot) -> Result<()> {
+    patiently(&format!("{} is ready", spot.name()), || {
         let answer = spot.agent.ops("/readyz")?;
-        anyhow::ensure!(answer.status == 200, "{}", answer.body);
+        ensure!(answer.status == 200, "{}", answer.body);
         Ok(())
     })
 }
