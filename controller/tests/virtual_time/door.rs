@@ -233,10 +233,7 @@ impl Store for Door {
     }
 
     async fn load(&self) -> Result<Loaded, StoreError> {
-        let loaded = self.call("a load", |value| Ok(value.loaded())).await?;
-        let seen = loaded.revision..=loaded.revision;
-        locked(&self.seen).push(seen);
-        Ok(loaded)
+        self.call("a load", |value| Ok(value.loaded())).await
     }
 
     async fn head(&self) -> Result<Revision, StoreError> {
@@ -250,6 +247,8 @@ impl Store for Door {
 
     async fn watch(&self, after: Revision) -> Result<mpsc::Receiver<WatchEvent>, StoreError> {
         self.call("a watch", |_| Ok(())).await?;
+        // What was loaded is handed on once there is a watch after it.
+        locked(&self.seen).push(after..=after);
         let from = self.value.watch(after).await?;
         let (to, receiver) = mpsc::channel(READ_AHEAD);
         tokio::spawn(self.clone().tell(from, to));

@@ -19,14 +19,14 @@ pub fn number(name: &str) -> Option<u64> {
 }
 
 /// How to see a run again.
-pub fn replay(seed: u64) -> String {
+fn replay(seed: u64) -> String {
     format!(
         "replay with WEFT_SEED={seed} cargo nextest run --workspace --no-capture -E 'binary(virtual_time) & test(whatever)'"
     )
 }
 
-/// Runs them, two at a time: those that failed, with what they said.
-pub fn all(seeds: Range<u64>) -> Vec<(u64, String)> {
+/// Runs them, two at a time: those that failed. What they said is printed at once.
+pub fn all(seeds: Range<u64>) -> Vec<u64> {
     let next = AtomicU64::new(seeds.start);
     let mut failed = thread::scope(|scope| {
         let runners = [0, 1].map(|_| {
@@ -38,7 +38,8 @@ pub fn all(seeds: Range<u64>) -> Vec<(u64, String)> {
                         return failed;
                     }
                     if let Err(said) = tell(seed) {
-                        failed.push((seed, said));
+                        println!("{said}\n{}\n", replay(seed));
+                        failed.push(seed);
                     }
                 }
             })
