@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// Where it is, in its directory.
 pub const FILE: &str = "identity.json";
 /// Former sessions worth naming: the last that was confirmed and those last tried.
-const MOST_PREVIOUS: usize = 8;
+const MOST_PREVIOUS: usize = 16;
 
 #[derive(Debug, Error)]
 pub enum IdentityError {

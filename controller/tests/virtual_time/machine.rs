@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::judge::{self, Place};
 
 /// Former sessions worth naming: the last that was confirmed and those last tried.
-const MOST_PREVIOUS: usize = 8;
+const MOST_PREVIOUS: usize = 16;
 /// For so long most peers are kept that are gone at once.
 const HOLD_LOSSES: Duration = Duration::from_secs(5);
 
