@@ -1,6 +1,9 @@
 //! A network is made, joined by two hosts, used, left and deleted.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,6 +18,11 @@ use crate::{
     wait::patiently,
 };
 
+/// From a leave to the end of its lease, where somebody hears of it.
+const RELEASED_WITHIN: Duration = Duration::from_secs(15);
+/// A session that is broken is noticed.
+const NOTICED_WITHIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(200);
 const NOTICED_IN: Range<Duration> = Duration::ZERO..Duration::from_millis(500);
 
 pub fn comes_and_goes(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) -> Result<()> {
@@ -27,8 +35,7 @@ pub fn comes_and_goes(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) 
         done(spot, &["leave", &name])?;
     }
     gone(stage, &device, one, other)?;
-    // What is left is ended by whoever is asked, which takes its time.
-    stage.weft(&["network", "delete", &name])?;
+    delete(stage, &name, &hosts)?;
     stage.diary.end(doing);
     Ok(())
 }
@@ -105,6 +112,37 @@ fn gone(stage: &Stage, device: &str, one: &Spot, other: &Spot) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// An agent says only once that it leaves. Where no controller could take that in, the
+/// lease stays, and an operator has to use force.
+fn delete(stage: &Stage, name: &str, hosts: &[u32]) -> Result<()> {
+    let asked = Instant::now();
+    loop {
+        let said = stage.weft_said(&["network", "delete", name])?;
+        if said.code == 0 {
+            return Ok(());
+        }
+        if asked.elapsed() > RELEASED_WITHIN {
+            let forgotten = said.stderr.contains("still has") && unheard(stage, hosts);
+            ensure!(forgotten, "weft network delete {name}: {said:?}");
+            stage.weft(&["network", "delete", name, "--force"])?;
+            return Ok(());
+        }
+        stage.sleep(AGAIN);
+    }
+}
+
+/// Something kept these hosts from the controllers, or those from their store.
+fn unheard(stage: &Stage, hosts: &[u32]) -> bool {
+    let now = stage.start.elapsed();
+    let recent = now.saturating_sub(RELEASED_WITHIN + NOTICED_WITHIN);
+    let deeds = stage.diary.deeds();
+    deeds.iter().any(|deed| {
+        let cut = deed.act == Act::CutFromControllers
+            && deed.hosts.iter().any(|host| hosts.contains(host));
+        (cut || deed.hosts.is_empty()) && deed.lasts(recent, now, Duration::ZERO)
+    })
 }
 
 fn done(spot: &Spot, arguments: &[&str]) -> Result<()> {
