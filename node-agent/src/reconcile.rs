@@ -5,10 +5,7 @@
 //! kernel only say "look again": then everything is read and compared. So does the
 //! timer, after a failure sooner and with a growing pause.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use overlay::{
     datapath::{
@@ -69,8 +66,10 @@ pub struct Reconciler {
     kernel: Kernel,
     host: Host,
     kept: Kept,
-    /// What the operator wants; a network that was deleted stays wanted.
-    wanted: BTreeSet<NetworkName>,
+    /// What the operator wants, and at which turn it was joined; a network that was
+    /// deleted stays wanted.
+    wanted: BTreeMap<NetworkName, u64>,
+    turns: u64,
     joins: watch::Sender<Joins>,
     report: watch::Sender<v1::Report>,
     metrics: Metrics,
@@ -124,7 +123,8 @@ impl Reconciler {
             settings,
             kernel,
             kept,
-            wanted: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            turns: 0,
             joins,
             report,
             metrics,
@@ -199,14 +199,15 @@ impl Reconciler {
 
     /// Joins a network: with the next session, or in this one.
     pub fn join(&mut self, network: NetworkName) {
-        self.wanted.insert(network.clone());
+        self.turns += 1;
+        self.wanted.entry(network.clone()).or_insert(self.turns);
         self.host.join(network);
         self.publish();
         self.owe_look();
     }
 
     pub fn leave(&mut self, network: &NetworkName) -> bool {
-        let was = self.wanted.remove(network);
+        let was = self.wanted.remove(network).is_some();
         self.host.leave(network);
         self.forget(network);
         self.publish();

@@ -49,9 +49,16 @@ const BACKLOG: usize = 16;
 /// A hello names so many networks at the most; the others are joined after it.
 const MOST_AT_ONCE: usize = 8;
 
-/// What is joined, and by which VTEP; one without an address is joined to learn what
-/// underlay the network has.
-pub type Joins = BTreeMap<NetworkName, Vtep>;
+/// What is joined.
+pub type Joins = BTreeMap<NetworkName, Joining>;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Joining {
+    /// One without an address joins to learn what underlay the network has.
+    pub vtep: Vtep,
+    /// Another one: the network was left meanwhile, however quickly.
+    pub turn: u64,
+}
 
 /// What an agent brings to a session.
 #[derive(Debug, Clone)]
@@ -126,6 +133,17 @@ pub struct Held {
     pub revisions: BTreeMap<NetworkName, Revision>,
 }
 
+impl Held {
+    /// Of a network that was not joined before, or was left meanwhile, nothing is held.
+    fn forget_others(&mut self, before: &Joins, now: &Joins) {
+        self.revisions
+            .retain(|network, _| match (before.get(network), now.get(network)) {
+                (Some(before), Some(now)) => before.turn == now.turn,
+                _ => false,
+            });
+    }
+}
+
 /// Keeps a session open with one of these controllers until nobody listens, or until
 /// one of them refuses this node for good.
 pub async fn keep(
@@ -137,9 +155,16 @@ pub async fn keep(
 ) -> SessionError {
     let mut pause = Pause::default();
     let mut failures: u32 = 0;
+    // What is held was held of these.
+    let mut said = member.joins.borrow().clone();
     for url in urls.iter().cycle().skip(first(&member.node, urls.len())) {
         let mut opened = false;
-        let error = match one(url, &mut member, identity, &mut held, told, &mut opened).await {
+        let ends = Ends {
+            said: &mut said,
+            held: &mut held,
+            opened: &mut opened,
+        };
+        let error = match one(url, &mut member, identity, told, ends).await {
             Ok(()) => {
                 SessionError::Broken(Box::new(Status::unavailable("the controller closed it")))
             }
@@ -185,23 +210,31 @@ fn first(node: &NodeName, urls: usize) -> usize {
     usize::try_from(place).expect("a place in a list is a usize")
 }
 
+/// What one session leaves to the next.
+struct Ends<'a> {
+    said: &'a mut Joins,
+    held: &'a mut Held,
+    opened: &'a mut bool,
+}
+
 /// One session, from hello to end.
 async fn one(
     url: &str,
     member: &mut Member,
     identity: &mut Identity,
-    held: &mut Held,
     told: &mpsc::Sender<Told>,
-    opened: &mut bool,
+    ends: Ends<'_>,
 ) -> Result<(), SessionError> {
+    let Ends { said, held, opened } = ends;
     let channel = connect(url).await?;
     let previous = identity.previous().iter();
     let previous = previous.map(ToString::to_string).collect();
     let sid = identity.next_session()?;
     let joins = member.joins.borrow_and_update().clone();
+    held.forget_others(said, &joins);
     let mut first = joins
         .iter()
-        .map(|(network, vtep)| join(network, vtep, held));
+        .map(|(network, joining)| join(network, &joining.vtep, held));
     let hello = v1::Hello {
         node: member.node.to_string(),
         node_id: identity.id().to_string(),
@@ -213,7 +246,8 @@ async fn one(
     };
     let rest: Vec<v1::Join> = first.collect();
     let (say, words) = mpsc::channel(BACKLOG);
-    let mut voice = Voice::new(say, joins);
+    let before = std::mem::replace(said, joins);
+    let mut voice = Voice::new(say, said);
     voice.say(agent_message::Message::Hello(hello)).await?;
     let mut client = AgentServiceClient::new(channel);
     let answer = client
@@ -221,6 +255,7 @@ async fn one(
         .await
         .map_err(refused_or_broken)?;
     let mut stream = answer.into_inner();
+    voice.leave_gone(&before).await?;
     for join in rest {
         voice.say(agent_message::Message::Join(join)).await?;
     }

@@ -139,6 +139,51 @@ fn joined_and_left_while_the_agent_runs() -> Result<()> {
     Ok(())
 }
 
+/// Nothing is held any more of a network that was left, also while nobody could be told.
+#[test]
+fn left_and_joined_again_without_a_controller() -> Result<()> {
+    let mut lab = Lab::new(2)?;
+    lab.start_controller(&[])?;
+    lab.weft(&[
+        "network",
+        "create",
+        "blue",
+        "--pool",
+        "10.70.0.0/16",
+        "--vni",
+        "700",
+    ])?;
+    let agents = lab.agents(&["--networks", "default,blue"])?;
+    let peers = |host: &Host| -> Result<usize> {
+        let fdb = ["bridge", "fdb", "show", "dev", "weft700"];
+        Ok(host.done(&fdb)?.lines().count())
+    };
+    patiently("they are peers", || {
+        for host in lab.hosts() {
+            ensure!(peers(host)? == 1);
+        }
+        Ok(())
+    })?;
+    lab.controllers[0].kill()?;
+    assert_eq!(agents[0].run(&["leave", "blue"])?.code, 0);
+    let joined = agents[0].run(&["join", "blue"])?;
+    assert_eq!(joined.code, 3, "nobody tells of it: {joined:?}");
+    // The other stays away from it.
+    assert_eq!(agents[1].run(&["leave", "blue"])?.code, 0);
+    lab.controllers[0].start()?;
+    patiently(
+        "the one has it and is ready, the other's lease is gone",
+        || {
+            let status = agents[0].status()?;
+            ensure!(status["ready"] == true, "{status}");
+            ensure!(peers(lab.host(1))? == 0);
+            let leases = lab.weft(&["lease", "list", "--network", "blue"])?;
+            ensure!(leases.as_array().map(Vec::len) == Some(1), "{leases}");
+            Ok(())
+        },
+    )
+}
+
 /// What does not exist yet is waited for, and does not keep the others.
 #[test]
 fn one_that_is_made_later() -> Result<()> {

@@ -71,7 +71,7 @@ impl Reconciler {
             not_kept: self.not_kept.clone(),
             networks: self
                 .wanted
-                .iter()
+                .keys()
                 .map(|name| self.network_status(name))
                 .collect(),
             failing: failing.collect(),

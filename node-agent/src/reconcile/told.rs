@@ -71,7 +71,7 @@ impl Reconciler {
 
     fn joined(&mut self, network: Network, subnets: Vec<Subnet>) {
         let name = network.name.clone();
-        if !self.wanted.contains(&name) {
+        if !self.wanted.contains_key(&name) {
             return;
         }
         self.refused.remove(&name);

@@ -13,7 +13,7 @@ use crate::{
         offload::trust::{Trust, trusted_here},
         uplink::UplinkError,
     },
-    session::Joins,
+    session::{Joining, Joins},
 };
 
 /// An address that is renewed goes and comes at once.
@@ -84,7 +84,10 @@ impl Reconciler {
         };
         let wanted = self.wanted.iter();
         let joins: Joins = wanted
-            .map(|network| (network.clone(), vtep(network)))
+            .map(|(network, turn)| {
+                let (vtep, turn) = (vtep(network), *turn);
+                (network.clone(), Joining { vtep, turn })
+            })
             .collect();
         tell_if_new(&self.joins, joins);
     }

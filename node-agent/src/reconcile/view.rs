@@ -59,7 +59,7 @@ impl Reconciler {
         if let Some(reason) = self.trouble.look() {
             return Some(format!("the kernel cannot be read: {reason}"));
         }
-        for name in &self.wanted {
+        for name in self.wanted.keys() {
             if let Some(reason) = self.refused.get(name) {
                 return Some(format!("network {name}: {reason}"));
             }

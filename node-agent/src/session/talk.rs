@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use overlay::{
     feed::{PeerChanges, Peers},
     name::NetworkName,
+    txn::Revision,
 };
 use proto::{
     decode::{self, BadField},
@@ -66,16 +67,19 @@ impl Talk {
                 if changes.partial {
                     return Ok(None);
                 }
-                held.revisions.insert(network.clone(), changes.revision);
+                let changes_of_it = std::mem::take(&mut self.changes);
+                if !advance(held, &network, changes.revision) {
+                    return Ok(None);
+                }
                 Told::Changes {
                     network,
                     revision: changes.revision,
-                    changes: std::mem::take(&mut self.changes),
+                    changes: changes_of_it,
                 }
             }
             Message::Bookmark(bookmark) => {
                 let network = decode::parse("network", &bookmark.network)?;
-                held.revisions.insert(network, bookmark.revision);
+                advance(held, &network, bookmark.revision);
                 return Ok(None);
             }
             Message::NetworkChanged(changed) => {
@@ -120,6 +124,13 @@ impl Talk {
         }
         due
     }
+}
+
+/// Without a snapshot nothing is held that could advance: such a word was said before
+/// the network was left and joined again.
+fn advance(held: &mut Held, network: &NetworkName, revision: Revision) -> bool {
+    let place = held.revisions.get_mut(network);
+    place.map(|place| *place = revision).is_some()
 }
 
 /// What a controller told in these words of the state file, and what is held after them.

@@ -36,19 +36,15 @@ async fn who_does_not_answer_is_told_with_the_cause() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let mut held = Held::default();
-    let mut opened = false;
-    let error = one(
-        &url,
-        &mut member,
-        &mut identity,
-        &mut held,
-        &told,
-        &mut opened,
-    )
-    .await
-    .unwrap_err()
-    .to_string();
+    let ends = Ends {
+        said: &mut Joins::new(),
+        held: &mut Held::default(),
+        opened: &mut false,
+    };
+    let error = one(&url, &mut member, &mut identity, &told, ends)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("Connection refused"), "{error}");
     assert!(error.contains("weft-controller"), "{error}");
 }

@@ -7,16 +7,16 @@ use proto::v1::{self, agent_message::Message};
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{Held, Joins, SessionError};
+use super::{Held, Joining, Joins, SessionError};
 
 /// What this side says, and has said.
-pub struct Voice {
+pub struct Voice<'a> {
     say: mpsc::Sender<v1::AgentMessage>,
-    said: Joins,
+    said: &'a mut Joins,
 }
 
-impl Voice {
-    pub fn new(say: mpsc::Sender<v1::AgentMessage>, said: Joins) -> Self {
+impl<'a> Voice<'a> {
+    pub fn new(say: mpsc::Sender<v1::AgentMessage>, said: &'a mut Joins) -> Self {
         Self { say, said }
     }
 
@@ -30,8 +30,8 @@ impl Voice {
 
     pub async fn join(&self, network: &NetworkName, held: &Held) -> Result<(), SessionError> {
         match self.said.get(network) {
-            Some(vtep) => {
-                let join = join(network, vtep, held);
+            Some(joining) => {
+                let join = join(network, &joining.vtep, held);
                 self.say(Message::Join(join)).await
             }
             None => Ok(()),
@@ -41,9 +41,9 @@ impl Voice {
     /// An address that was said, is another now, and is not this host's any more: the
     /// connection may be from there.
     pub fn lost(&self, joins: &Joins) -> Option<IpAddr> {
-        let is_other = |(network, vtep): (&NetworkName, &Vtep)| {
-            let before = vtep.underlay?;
-            let now = joins.get(network)?.underlay?;
+        let is_other = |(network, joining): (&NetworkName, &Joining)| {
+            let before = joining.vtep.underlay?;
+            let now = joins.get(network)?.vtep.underlay?;
             (before != now).then_some(before)
         };
         let others = self.said.iter().filter_map(is_other);
@@ -53,23 +53,35 @@ impl Voice {
 
     /// Joins what is new or has another VTEP, and leaves what is gone.
     pub async fn follow(&mut self, joins: Joins, held: &mut Held) -> Result<(), SessionError> {
-        let before = std::mem::replace(&mut self.said, joins);
-        for network in before
-            .keys()
-            .filter(|network| !self.said.contains_key(*network))
-        {
-            held.revisions.remove(network);
-            let leave = v1::Leave {
-                network: network.to_string(),
-            };
-            self.say(Message::Leave(leave)).await?;
-        }
-        for (network, vtep) in &self.said {
-            if before.get(network) != Some(vtep) {
+        held.forget_others(self.said, &joins);
+        let before = std::mem::replace(self.said, joins);
+        self.leave_gone(&before).await?;
+        for (network, joining) in &*self.said {
+            let was = before.get(network);
+            if was.is_some_and(|was| was.turn != joining.turn) {
+                self.leave(network).await?;
+            }
+            if was != Some(joining) {
                 self.join(network, held).await?;
             }
         }
         Ok(())
+    }
+
+    /// Leaves what was joined before and is not any more.
+    pub async fn leave_gone(&self, before: &Joins) -> Result<(), SessionError> {
+        let gone = before
+            .keys()
+            .filter(|network| !self.said.contains_key(*network));
+        for network in gone {
+            self.leave(network).await?;
+        }
+        Ok(())
+    }
+
+    async fn leave(&self, network: &NetworkName) -> Result<(), SessionError> {
+        let network = network.to_string();
+        self.say(Message::Leave(v1::Leave { network })).await
     }
 }
 

@@ -77,6 +77,7 @@ fn parts_of_a_snapshot_become_one_word() {
 #[test]
 fn parts_of_changes_become_one_word() {
     let (mut talk, mut held) = (Talk::default(), Held::default());
+    held.revisions.insert(blue(), 7);
     let first = changes(vec![peer("a", 1), peer("b", 2)], &["x"], true);
     assert_eq!(talk.interpret(first, &mut held).unwrap(), None);
     assert!(held.revisions.is_empty(), "half of the changes are held");
@@ -104,12 +105,27 @@ fn parts_of_changes_become_one_word() {
 #[test]
 fn a_bookmark_is_held_and_not_told() {
     let (mut talk, mut held) = (Talk::default(), Held::default());
+    held.revisions.insert(blue(), 7);
     let bookmark = Message::Bookmark(v1::Bookmark {
         network: "blue".into(),
         revision: 12,
     });
     assert_eq!(talk.interpret(bookmark, &mut held).unwrap(), None);
     assert_eq!(held.revisions.get(&blue()), Some(&12));
+}
+
+/// They were said before the network was left and joined again.
+#[test]
+fn words_before_the_first_snapshot_are_nothing() {
+    let (mut talk, mut held) = (Talk::default(), Held::default());
+    let told = talk.interpret(changes(vec![peer("a", 1)], &[], false), &mut held);
+    assert_eq!(told.unwrap(), None);
+    let bookmark = Message::Bookmark(v1::Bookmark {
+        network: "blue".into(),
+        revision: 12,
+    });
+    assert_eq!(talk.interpret(bookmark, &mut held).unwrap(), None);
+    assert!(held.revisions.is_empty(), "{held:?}");
 }
 
 #[test]
