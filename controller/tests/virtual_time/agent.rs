@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use overlay::{hash::fnv1a, name::NetworkName};
+use overlay::{hash::fnv1a, name::NetworkName, pause::Pause};
 use proto::v1::{
     self, agent_message::Message as Word, agent_service_client::AgentServiceClient,
     controller_message::Message,
@@ -22,8 +22,6 @@ use crate::{
     world::World,
 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const BACKLOG: usize = 16;
 
 /// One agent that runs.
@@ -50,7 +48,7 @@ impl Agent {
         let name = self.with(|machine| machine.name.to_string());
         let controllers = self.world.controllers();
         let mut place = (fnv1a(name.as_bytes()) % controllers as u64) as usize;
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::default();
         loop {
             let mut opened = false;
             let error = match self.one(place, &mut opened).await {
@@ -81,11 +79,10 @@ impl Agent {
                     .wrong(format_args!("{name} is told {error:?}")),
             }
             if opened {
-                pause = FIRST_PAUSE;
+                pause = Pause::default();
             }
-            let half = pause / 2;
-            sleep(half + Duration::from_micros(self.dice.next() % pause.as_micros() as u64)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let random = self.dice.below(1001) as f64 / 1000.0;
+            sleep(pause.take(random)).await;
             place = (place + 1) % controllers;
         }
     }
