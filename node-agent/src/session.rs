@@ -35,7 +35,7 @@ use uuid::Uuid;
 use crate::identity::{Identity, IdentityError};
 
 pub use talk::{Talk, replay};
-use voice::{Voice, join};
+use voice::{Said, Voice, join};
 
 mod talk;
 mod voice;
@@ -156,7 +156,7 @@ pub async fn keep(
     let mut pause = Pause::default();
     let mut failures: u32 = 0;
     // What is held was held of these.
-    let mut said = member.joins.borrow().clone();
+    let mut said = Said::new(member.joins.borrow().clone());
     for url in urls.iter().cycle().skip(first(&member.node, urls.len())) {
         let mut opened = false;
         let ends = Ends {
@@ -212,7 +212,7 @@ fn first(node: &NodeName, urls: usize) -> usize {
 
 /// What one session leaves to the next.
 struct Ends<'a> {
-    said: &'a mut Joins,
+    said: &'a mut Said,
     held: &'a mut Held,
     opened: &'a mut bool,
 }
@@ -231,7 +231,7 @@ async fn one(
     let previous = previous.map(ToString::to_string).collect();
     let sid = identity.next_session()?;
     let joins = member.joins.borrow_and_update().clone();
-    held.forget_others(said, &joins);
+    held.forget_others(&said.joins, &joins);
     let mut first = joins
         .iter()
         .map(|(network, joining)| join(network, &joining.vtep, held));
@@ -246,7 +246,7 @@ async fn one(
     };
     let rest: Vec<v1::Join> = first.collect();
     let (say, words) = mpsc::channel(BACKLOG);
-    let before = std::mem::replace(said, joins);
+    said.change(joins);
     let mut voice = Voice::new(say, said);
     voice.say(agent_message::Message::Hello(hello)).await?;
     let mut client = AgentServiceClient::new(channel);
@@ -255,7 +255,7 @@ async fn one(
         .await
         .map_err(refused_or_broken)?;
     let mut stream = answer.into_inner();
-    voice.leave_gone(&before).await?;
+    voice.leave_gone().await?;
     for join in rest {
         voice.say(agent_message::Message::Join(join)).await?;
     }
@@ -283,7 +283,9 @@ async fn one(
             }
             () = sleep_until(talk.ask_again()) => {
                 for network in talk.refused() {
-                    voice.join(&network, held).await?;
+                    if !voice.insist(&network, held).await? {
+                        talk.forget(&network);
+                    }
                 }
                 continue;
             }

@@ -184,6 +184,32 @@ fn left_and_joined_again_without_a_controller() -> Result<()> {
     )
 }
 
+/// The controller that heard of it could do nothing about it, and is no more.
+#[test]
+fn left_while_the_store_was_away() -> Result<()> {
+    let mut lab = Lab::new(1)?;
+    lab.start_controllers(1, &[])?;
+    lab.weft(&["network", "create", "blue", "--pool", "10.70.0.0/16"])?;
+    let agent = lab.agent(1, &["--networks", "default,blue"])?;
+    lab.etcd.as_ref().context("an etcd")?.pause()?;
+    patiently("the controller is cut off", || {
+        let answer = lab.controllers[0].ops("/readyz")?;
+        ensure!(answer.status == 503, "{answer:?}");
+        Ok(())
+    })?;
+    assert_eq!(agent.run(&["leave", "blue"])?.code, 0);
+    lab.controllers[0].kill()?;
+    lab.etcd.as_ref().context("an etcd")?.resume()?;
+    lab.controllers[0].start()?;
+    patiently("its lease is gone", || {
+        let leases = lab.weft(&["lease", "list"])?;
+        let networks = leases.as_array().into_iter().flatten();
+        let networks: Vec<_> = networks.map(|lease| &lease["network"]).collect();
+        ensure!(networks == ["default"], "{leases}");
+        Ok(())
+    })
+}
+
 /// What does not exist yet is waited for, and does not keep the others.
 #[test]
 fn one_that_is_made_later() -> Result<()> {

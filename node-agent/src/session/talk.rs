@@ -114,6 +114,11 @@ impl Talk {
         soonest.unwrap_or_else(|| Instant::now() + ASK_AGAIN)
     }
 
+    /// It is not asked for again.
+    pub fn forget(&mut self, network: &NetworkName) {
+        self.refused.remove(network);
+    }
+
     /// What it is time to ask for again.
     pub fn refused(&mut self) -> Vec<NetworkName> {
         let now = Instant::now();

@@ -37,7 +37,7 @@ async fn who_does_not_answer_is_told_with_the_cause() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let ends = Ends {
-        said: &mut Joins::new(),
+        said: &mut Said::default(),
         held: &mut Held::default(),
         opened: &mut false,
     };

@@ -1,6 +1,9 @@
 //! What an agent says in a session.
 
-use std::net::{IpAddr, UdpSocket};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, UdpSocket},
+};
 
 use overlay::{decide::lease::Vtep, name::NetworkName};
 use proto::v1::{self, agent_message::Message};
@@ -12,11 +15,35 @@ use super::{Held, Joining, Joins, SessionError};
 /// What this side says, and has said.
 pub struct Voice<'a> {
     say: mpsc::Sender<v1::AgentMessage>,
-    said: &'a mut Joins,
+    said: &'a mut Said,
+}
+
+/// What was said in this session or an earlier one.
+#[derive(Debug, Default)]
+pub struct Said {
+    pub joins: Joins,
+    /// It is said in every session that these are left: nobody answers that he heard it.
+    left: BTreeSet<NetworkName>,
+}
+
+impl Said {
+    pub fn new(joins: Joins) -> Self {
+        let left = BTreeSet::new();
+        Self { joins, left }
+    }
+
+    /// From now on these are joined; those from before are the answer.
+    pub fn change(&mut self, joins: Joins) -> Joins {
+        let before = std::mem::replace(&mut self.joins, joins);
+        self.left.extend(before.keys().cloned());
+        self.left
+            .retain(|network| !self.joins.contains_key(network));
+        before
+    }
 }
 
 impl<'a> Voice<'a> {
-    pub fn new(say: mpsc::Sender<v1::AgentMessage>, said: &'a mut Joins) -> Self {
+    pub fn new(say: mpsc::Sender<v1::AgentMessage>, said: &'a mut Said) -> Self {
         Self { say, said }
     }
 
@@ -28,14 +55,15 @@ impl<'a> Voice<'a> {
         self.say.send(message).await.map_err(gone)
     }
 
-    pub async fn join(&self, network: &NetworkName, held: &Held) -> Result<(), SessionError> {
-        match self.said.get(network) {
-            Some(joining) => {
-                let join = join(network, &joining.vtep, held);
-                self.say(Message::Join(join)).await
-            }
-            None => Ok(()),
+    /// Says again whether a network is joined or left, of which a controller would not
+    /// hear. Of one that is left it is not said once more.
+    pub async fn insist(&self, network: &NetworkName, held: &Held) -> Result<bool, SessionError> {
+        let is_joined = self.said.joins.contains_key(network);
+        match is_joined {
+            true => self.join(network, held).await?,
+            false => self.leave(network).await?,
         }
+        Ok(is_joined)
     }
 
     /// An address that was said, is another now, and is not this host's any more: the
@@ -46,17 +74,17 @@ impl<'a> Voice<'a> {
             let now = joins.get(network)?.vtep.underlay?;
             (before != now).then_some(before)
         };
-        let others = self.said.iter().filter_map(is_other);
+        let others = self.said.joins.iter().filter_map(is_other);
         let mut lost = others.filter(|address| !is_here(*address));
         lost.next()
     }
 
     /// Joins what is new or has another VTEP, and leaves what is gone.
     pub async fn follow(&mut self, joins: Joins, held: &mut Held) -> Result<(), SessionError> {
-        held.forget_others(self.said, &joins);
-        let before = std::mem::replace(self.said, joins);
-        self.leave_gone(&before).await?;
-        for (network, joining) in &*self.said {
+        held.forget_others(&self.said.joins, &joins);
+        let before = self.said.change(joins);
+        self.leave_gone().await?;
+        for (network, joining) in &self.said.joins {
             let was = before.get(network);
             if was.is_some_and(|was| was.turn != joining.turn) {
                 self.leave(network).await?;
@@ -68,15 +96,21 @@ impl<'a> Voice<'a> {
         Ok(())
     }
 
-    /// Leaves what was joined before and is not any more.
-    pub async fn leave_gone(&self, before: &Joins) -> Result<(), SessionError> {
-        let gone = before
-            .keys()
-            .filter(|network| !self.said.contains_key(*network));
-        for network in gone {
+    pub async fn leave_gone(&self) -> Result<(), SessionError> {
+        for network in &self.said.left {
             self.leave(network).await?;
         }
         Ok(())
+    }
+
+    async fn join(&self, network: &NetworkName, held: &Held) -> Result<(), SessionError> {
+        match self.said.joins.get(network) {
+            Some(joining) => {
+                let join = join(network, &joining.vtep, held);
+                self.say(Message::Join(join)).await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn leave(&self, network: &NetworkName) -> Result<(), SessionError> {
