@@ -18,7 +18,10 @@ use overlay::{
     txn::Revision,
 };
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot, watch},
+};
 
 use attempt::Attempt;
 pub(crate) use attempt::{Ask, Pending};
@@ -60,6 +63,9 @@ pub struct Keeper {
     leases: watch::Receiver<LeaseLog>,
     seen: watch::Receiver<Revision>,
     store: Arc<dyn Store>,
+    /// Where the store is asked: who waits for a turn among ten thousand sessions would
+    /// take the store for slow, and leave a connection that is well.
+    runtime: Handle,
 }
 
 impl Keeper {
@@ -114,7 +120,9 @@ impl Keeper {
         if *seen.borrow() >= revision {
             return Ok(true);
         }
-        let head = self.store.head().await;
+        let store = self.store.clone();
+        let head = self.runtime.spawn(async move { store.head().await }).await;
+        let head = head.map_err(|_| stopping())?;
         let head = head.map_err(|error| Failure::Unavailable(error.to_string()))?;
         if head < revision {
             return Ok(false);

@@ -8,8 +8,10 @@
 //!   registry, the [`feed`] encodes it once, each [`session`] sends it on.
 //!
 //! One task owns what the controller knows ([`keeper`]), one the ttls that sessions
-//! hang on ([`seats`]), one drives each agent's stream ([`session`]).
+//! hang on ([`seats`]), one drives each agent's stream ([`session`]). The first two have
+//! a thread apart from all streams.
 
+mod apart;
 pub mod clock;
 pub mod config;
 pub mod feed;

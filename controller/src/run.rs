@@ -16,6 +16,7 @@ use proto::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -29,6 +30,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::{
+    apart::Apart,
     clock::Clock,
     config::Options,
     first_network,
@@ -82,16 +84,15 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     let clock = Clock::system();
     let mut parts = Parts::default();
     let metrics = Metrics::default();
-    let events = follow(store.clone(), parts.keeper.clone());
-    let (keeper, task) = keeper::Task::new(
-        store.clone(),
-        ctl,
-        timing,
-        clock.clone(),
-        events,
-        metrics.clone(),
-    );
-    parts.start("the keeper", task.run(parts.keeper.clone()));
+    let apart = Apart::new().context("start the keeper's thread")?;
+    let (keeper, task) = {
+        let _apart = apart.handle().enter();
+        let events = follow(store.clone(), parts.keeper.clone());
+        let (clock, metrics) = (clock.clone(), metrics.clone());
+        keeper::Task::new(store.clone(), ctl, timing, clock, events, metrics)
+    };
+    let stopped = parts.keeper.clone();
+    parts.start_on(apart.handle(), "the keeper", task.run(stopped));
 
     let record = Controller {
         v: V1,
@@ -101,7 +102,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
         wall_ms: clock.now(),
     };
     let (seats, task) = Seats::new(store, keeper.clone(), record, timing.session_ttl);
-    parts.start("the seats", task.run(parts.seats.clone()));
+    let stopped = parts.seats.clone();
+    parts.start_on(apart.handle(), "the seats", task.run(stopped));
 
     let sessions = TaskTracker::new();
     let (health, health_service) = health_reporter();
@@ -163,11 +165,21 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
 
 impl Parts {
     fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        self.start_on(&Handle::current(), name, part);
+    }
+
+    fn start_on(
+        &mut self,
+        runtime: &Handle,
+        name: &'static str,
+        part: impl Future<Output = ()> + Send + 'static,
+    ) {
         self.running.insert(name);
-        self.tasks.spawn(async move {
+        let part = async move {
             part.await;
             name
-        });
+        };
+        self.tasks.spawn_on(part, runtime);
     }
 
     /// Waits for these to end, and names those that do not in time.

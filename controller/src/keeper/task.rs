@@ -13,6 +13,7 @@ use overlay::{
     txn::{Revision, Transaction},
 };
 use tokio::{
+    runtime::Handle,
     sync::mpsc,
     task::{JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval},
@@ -42,6 +43,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The same while the store is away: a short restart is waited for.
 const LONGEST_WAIT_AWAY: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(50);
+/// What the store tells and what is asked of the keeper take turns, so many at a time:
+/// the reports of ten thousand agents must not keep it from seeing the store.
+const AT_ONCE: usize = 256;
 const BOOKMARK_EVERY: Duration = Duration::from_secs(10);
 
 /// The times a controller lives by.
@@ -74,6 +78,7 @@ struct Outcome {
 }
 
 impl Task {
+    /// On the runtime where it is to run.
     pub fn new(
         store: Arc<dyn Store>,
         ctl: ControllerId,
@@ -91,6 +96,7 @@ impl Task {
             leases: state.leases.subscribe(),
             seen: state.seen.subscribe(),
             store: store.clone(),
+            runtime: Handle::current(),
         };
         let task = Self {
             store,
@@ -114,16 +120,18 @@ impl Task {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut bookmark = interval(BOOKMARK_EVERY);
-        let mut jobs = Vec::new();
+        let (mut jobs, mut events) = (Vec::new(), Vec::new());
         loop {
             // Every arm is cancel-safe: receiving from a channel, joining from a set
             // and ticking lose nothing when another arm wins.
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(event) = self.events.recv() => self.hear(event),
+                1.. = self.events.recv_many(&mut events, AT_ONCE) => {
+                    events.drain(..).for_each(|event| self.hear(event));
+                }
                 Some(outcome) = self.commits.join_next() => self.settle(outcome),
                 Some(head) = self.heads.join_next() => self.confirm(&head),
-                count = self.jobs.recv_many(&mut jobs, BACKLOG) => {
+                count = self.jobs.recv_many(&mut jobs, AT_ONCE) => {
                     if count == 0 {
                         break;
                     }
