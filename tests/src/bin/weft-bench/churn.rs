@@ -62,6 +62,8 @@ struct Stretch {
     changes: usize,
     lags: Quantiles,
     messages: u64,
+    /// Sessions that broke and were opened again.
+    reopened: usize,
     /// Of one core.
     controllers: Vec<f64>,
     etcd: f64,
@@ -78,12 +80,15 @@ pub async fn run(count: usize) -> Result<()> {
     let mut churn = Churn::new(count).await?;
     println!(
         "\n| changes a second | of it done | from a change to an agent: p50 | p99 | last \
-         | messages an agent and second | CPU of each controller | of etcd | of the agents |\n\
-         |---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+         | messages an agent and second | sessions that broke | CPU of each controller | of etcd | of the agents |\n\
+         |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     println!("{}", churn.stretch(0).await?.row(0, count));
     for rate in RATES {
         println!("{}", churn.stretch(rate).await?.row(rate, count));
+    }
+    for (failure, times) in churn.fleet.take_failures() {
+        println!("\nfailed: {failure}: {times}");
     }
     churn.one_dies(RATES[0]).await?;
     let snapshots = churn.fleet.snapshots.load(Ordering::Relaxed);
@@ -197,6 +202,7 @@ impl Churn {
         let elapsed = began.elapsed().as_secs_f64();
         let used = self.used()?;
         let messages = self.fleet.messages.load(Ordering::Relaxed) - messages;
+        let reopened = self.fleet.openings(began).len();
         self.mark().await?;
         let share = |index: usize| {
             let used: Duration = used[index].since(&before[index]);
@@ -206,6 +212,7 @@ impl Churn {
             changes: self.changes - first,
             lags: self.fleet.lags.take(),
             messages,
+            reopened,
             controllers: (2..used.len()).map(share).collect(),
             etcd: share(0),
             clients: share(1),
@@ -284,14 +291,15 @@ impl Churn {
                 0 => self.join(change),
                 2 if let Some(joined) = self.fleet.leaver() => {
                     self.fleet.removes(joined);
-                    removals.spawn(remove(self.channel.clone(), joined));
+                    let (fleet, channel) = (self.fleet.clone(), self.channel.clone());
+                    removals.spawn(async move { remove(&fleet, channel, joined).await });
                 }
                 _ => self.move_one(change),
             }
             self.changes += 1;
         }
         while let Some(removed) = removals.join_next().await {
-            removed??;
+            removed?;
         }
         self.check()
     }
@@ -371,12 +379,13 @@ impl Stretch {
             _ => time(lag),
         };
         format!(
-            "| {rate} | {:.0} | {} | {} | {} | {:.1} | {} | {} | {} |",
+            "| {rate} | {:.0} | {} | {} | {} | {:.1} | {} | {} | {} | {} |",
             self.changes as f64 / seconds,
             lag(self.lags.p50),
             lag(self.lags.p99),
             lag(self.lags.max),
             self.messages as f64 / agents as f64 / seconds,
+            self.reopened,
             controllers.join(", "),
             percent(&self.etcd),
             percent(&self.clients)
@@ -384,10 +393,11 @@ impl Stretch {
     }
 }
 
-/// The node that joined by this change.
-async fn remove(channel: Channel, joined: usize) -> Result<()> {
+/// The node that joined by this change; one that cannot be removed stays.
+async fn remove(fleet: &Fleet, channel: Channel, joined: usize) {
     let request = RemoveNodeRequest { name: name(joined) };
     let removed = NodeServiceClient::new(channel).remove(request).await;
-    removed.with_context(|| format!("remove {}", name(joined)))?;
-    Ok(())
+    if let Err(status) = removed {
+        fleet.failed(&status);
+    }
 }

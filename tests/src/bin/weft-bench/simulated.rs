@@ -25,7 +25,9 @@ pub const AT_ONCE: usize = 128;
 /// As a real agent has it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const PING_EVERY: Duration = Duration::from_secs(2);
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than a real agent's: ten thousand of these share one process, which may be
+/// slow to read what has come.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Who an agent is, and where.
 #[derive(Debug, Clone)]
@@ -34,9 +36,10 @@ pub struct Node {
     pub id: String,
     pub underlay: String,
     pub mac: String,
-    /// Of each session there was, so that no two are alike.
+    /// What the next session's id is made of.
     sessions: u128,
-    last: String,
+    /// The last that was opened, and those tried since.
+    previous: Vec<String>,
 }
 
 impl Node {
@@ -49,7 +52,7 @@ impl Node {
             underlay: format!("172.{}.{c}.{d}", 16 + u32::from(b)),
             mac: format!("02:00:00:{b:02x}:{c:02x}:{d:02x}"),
             sessions: (unique << 32) + (2 << 64),
-            last: String::new(),
+            previous: Vec::new(),
         }
     }
 
@@ -57,17 +60,23 @@ impl Node {
     pub fn hello(&mut self, cluster: &str, revision: u64) -> AgentMessage {
         self.sessions += 1;
         let session = format!("{:032x}", self.sessions);
-        let last = std::mem::replace(&mut self.last, session.clone());
+        let previous = self.previous.clone();
+        self.previous.push(session.clone());
         let hello = Hello {
             node: self.name.clone(),
             node_id: self.id.clone(),
             session,
-            previous: if last.is_empty() { vec![] } else { vec![last] },
+            previous,
             cluster: cluster.to_owned(),
             networks: vec![self.place(revision)],
             ..Hello::default()
         };
         said(agent_message::Message::Hello(hello))
+    }
+
+    /// The session that was tried last is open.
+    pub fn confirm(&mut self) {
+        self.previous.drain(..self.previous.len().saturating_sub(1));
     }
 
     /// That it is elsewhere now.

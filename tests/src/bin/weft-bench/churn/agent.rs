@@ -84,6 +84,7 @@ impl Agent {
             match message.message {
                 Some(Message::Joined(_)) if !*opened => {
                     *opened = true;
+                    self.node.confirm();
                     self.count_opened(&mut permit);
                 }
                 Some(Message::Changes(changes)) => {
