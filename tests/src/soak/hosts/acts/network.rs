@@ -1,9 +1,6 @@
 //! A network is made, joined by two hosts, used, left and deleted.
 
-use std::{
-    ops::Range,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -18,11 +15,6 @@ use crate::{
     wait::patiently,
 };
 
-/// From a leave to the end of its lease, where somebody hears of it.
-const RELEASED_WITHIN: Duration = Duration::from_secs(15);
-/// A session that is broken is noticed.
-const NOTICED_WITHIN: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(200);
 const NOTICED_IN: Range<Duration> = Duration::ZERO..Duration::from_millis(500);
 
 pub fn comes_and_goes(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) -> Result<()> {
@@ -35,7 +27,12 @@ pub fn comes_and_goes(stage: &Stage, one: &Spot, other: &Spot, dice: &mut Dice) 
         done(spot, &["leave", &name])?;
     }
     gone(stage, &device, one, other)?;
-    delete(stage, &name, &hosts)?;
+    // The leases end when a controller hears of it that has a store.
+    patiently(&format!("{name} is deleted"), || {
+        let said = stage.weft_said(&["network", "delete", &name])?;
+        ensure!(said.code == 0, "{said:?}");
+        Ok(())
+    })?;
     stage.diary.end(doing);
     Ok(())
 }
@@ -81,7 +78,10 @@ fn used(stage: &Stage, name: &str, one: &Spot, other: &Spot, dice: &mut Dice) ->
         network["vni"].as_u64().with_context(|| shown.to_string())
     })?;
     for spot in [one, other] {
-        done(spot, &["join", name])?;
+        // Without a controller, or where that one has no store, it is asked again.
+        patiently(&format!("{} joins {name}", spot.name()), || {
+            done(spot, &["join", name])
+        })?;
     }
     let mut here = Vec::new();
     for spot in [one, other] {
@@ -112,37 +112,6 @@ fn gone(stage: &Stage, device: &str, one: &Spot, other: &Spot) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// An agent says only once that it leaves. Where no controller could take that in, the
-/// lease stays, and an operator has to use force.
-fn delete(stage: &Stage, name: &str, hosts: &[u32]) -> Result<()> {
-    let asked = Instant::now();
-    loop {
-        let said = stage.weft_said(&["network", "delete", name])?;
-        if said.code == 0 {
-            return Ok(());
-        }
-        if asked.elapsed() > RELEASED_WITHIN {
-            let forgotten = said.stderr.contains("still has") && unheard(stage, hosts);
-            ensure!(forgotten, "weft network delete {name}: {said:?}");
-            stage.weft(&["network", "delete", name, "--force"])?;
-            return Ok(());
-        }
-        stage.sleep(AGAIN);
-    }
-}
-
-/// Something kept these hosts from the controllers, or those from their store.
-fn unheard(stage: &Stage, hosts: &[u32]) -> bool {
-    let now = stage.start.elapsed();
-    let recent = now.saturating_sub(RELEASED_WITHIN + NOTICED_WITHIN);
-    let deeds = stage.diary.deeds();
-    deeds.iter().any(|deed| {
-        let cut = deed.act == Act::CutFromControllers
-            && deed.hosts.iter().any(|host| hosts.contains(host));
-        (cut || deed.hosts.is_empty()) && deed.lasts(recent, now, Duration::ZERO)
-    })
 }
 
 fn done(spot: &Spot, arguments: &[&str]) -> Result<()> {
