@@ -271,7 +271,7 @@ fn interrupted_or_killed_it_leaves_nothing() -> Result<()> {
         player.nothing_is_left(&pids)?;
     }
     // On its way up, wherever it is.
-    for wait in [5, 60, 150, 300] {
+    for wait in [1, 2, 3, 5, 8, 60, 150, 300] {
         let mut player = Player::begin(&["--hosts", "4"])?;
         std::thread::sleep(Duration::from_millis(wait));
         process::signal(&player.up, "-INT")?;

@@ -19,10 +19,11 @@ use crate::{
     words::{Found, Machine, Reply, Request, Status},
 };
 
-/// Reads to the end of a pipe that this process alone has open. A process that has just
-/// been killed may still write for a moment.
+/// Reads to the end of a pipe that this process alone has open. Whoever has the lock then
+/// has another lab of this name. A process that has just been killed may still write for
+/// a moment.
 const SWEEP: &str = r#"read -r nothing
-exec 9>>"$2" && flock -n 9 || exit 0
+[ -d "$3" ] && exec 9>>"$2" && flock -w 1 9 || exit 0
 for try in 1 2 3 4 5 6 7 8 9; do
     rm -rf "$1" 2>/dev/null && break
     sleep 0.2
@@ -86,14 +87,15 @@ impl Home {
     /// Takes it for this process. What is left of one that could not sweep goes.
     pub fn hold(&self) -> Result<Held> {
         let (labs, directory, lock) = (&self.labs, self.directory(), self.lock());
-        fs::create_dir_all(labs).with_context(|| format!("make {}", labs.display()))?;
-        let file = self.locked()?;
+        // Before there is anything to be swept.
         let mut sweeper = Command::new("setsid");
         sweeper.args(["sh", "-c", SWEEP, "sweep"]);
         sweeper.args([&directory, &lock, labs]);
         sweeper.stdin(Stdio::piped());
         sweeper.stdout(Stdio::null()).stderr(Stdio::null());
         let sweeper = sweeper.spawn().context("start setsid")?;
+        fs::create_dir_all(labs).with_context(|| format!("make {}", labs.display()))?;
+        let file = self.locked()?;
         if directory.exists() {
             let removed = fs::remove_dir_all(&directory);
             removed.with_context(|| format!("remove {}", directory.display()))?;
