@@ -94,7 +94,7 @@ impl Reconciler {
             };
             return Some(format!("{}: {}{more}", failing.step, failing.reason));
         }
-        if self.held.revisions != self.applied {
+        if self.owed || self.held.revisions != self.applied {
             return Some("the kernel is being programmed".into());
         }
         if !self.wrote && !self.wanted.is_empty() {
