@@ -61,8 +61,9 @@ async fn more_than_is_kept_is_told_afresh() -> Result<()> {
     let controller = Controller::embedded(&PATIENT)?;
     let client = Client::new(controller.channel()?);
     let mut agent = not_reading(&controller).await?;
-    // Enough to fill the way to it, then more than the feed keeps.
-    for round in 1..KEPT / NODES + 4 {
+    // Enough to fill the way to it, however much of it is told together, then more than
+    // the feed keeps.
+    for round in 1..KEPT / NODES * 2 {
         change_all(&client, round, NODES / 2).await?;
     }
     let listed = client.list("").await?;
