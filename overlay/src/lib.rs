@@ -7,12 +7,14 @@
 //!   is a value (comparisons and writes) that the store then judges.
 //! - What agents are told: [`feed`].
 //! - What an agent does with it: [`datapath`]; without a session: [`pause`].
+//! - What is attached to a network on one host: [`endpoint`].
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
 
 pub mod allocation;
 pub mod datapath;
 pub mod decide;
+pub mod endpoint;
 pub mod feed;
 pub mod flight;
 pub mod hash;
