@@ -8,6 +8,7 @@
 pub mod cleanup;
 pub mod config;
 pub mod dry_run;
+pub mod endpoints;
 pub mod identity;
 pub mod kept;
 pub mod kernel;

@@ -1,0 +1,81 @@
+//! How endpoints are asked for, by whoever attaches containers.
+
+use socket::words::{
+    Attach, Attached, Check, Detach, Finding, Ground, Held, Hold, Reason, Refusal, Shown, Unhold,
+    Use,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// What is asked of the one owner of this host's endpoints.
+pub enum Request {
+    Attach(Box<Attach>, Answer<Attached>),
+    Detach(Detach, Answer<()>),
+    Check(Check, Answer<Vec<String>>),
+    Hold(Hold, Answer<Held>),
+    Unhold(Unhold, Answer<()>),
+    List(Answer<Vec<Shown>>),
+    Use(Answer<Vec<Use>>),
+    /// True: and mend what can be mended.
+    Audit(bool, Answer<Vec<Finding>>),
+    Grounds(Answer<Vec<Ground>>),
+}
+
+pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+
+#[derive(Clone)]
+pub struct Door {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Door {
+    pub fn new(requests: mpsc::Sender<Request>) -> Self {
+        Self { requests }
+    }
+
+    pub async fn attach(&self, attach: Attach) -> Result<Attached, Refusal> {
+        self.ask(|answer| Request::Attach(Box::new(attach), answer))
+            .await
+    }
+
+    pub async fn detach(&self, detach: Detach) -> Result<(), Refusal> {
+        self.ask(|answer| Request::Detach(detach, answer)).await
+    }
+
+    /// What is wrong with an attachment, in sentences.
+    pub async fn check(&self, check: Check) -> Result<Vec<String>, Refusal> {
+        self.ask(|answer| Request::Check(check, answer)).await
+    }
+
+    pub async fn hold(&self, hold: Hold) -> Result<Held, Refusal> {
+        self.ask(|answer| Request::Hold(hold, answer)).await
+    }
+
+    pub async fn unhold(&self, unhold: Unhold) -> Result<(), Refusal> {
+        self.ask(|answer| Request::Unhold(unhold, answer)).await
+    }
+
+    pub async fn list(&self) -> Result<Vec<Shown>, Refusal> {
+        self.ask(Request::List).await
+    }
+
+    pub async fn usage(&self) -> Result<Vec<Use>, Refusal> {
+        self.ask(Request::Use).await
+    }
+
+    pub async fn audit(&self, repair: bool) -> Result<Vec<Finding>, Refusal> {
+        self.ask(|answer| Request::Audit(repair, answer)).await
+    }
+
+    /// The networks of this host.
+    pub async fn grounds(&self) -> Result<Vec<Ground>, Refusal> {
+        self.ask(Request::Grounds).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, Refusal> {
+        let stopping = || Refusal::new(Reason::NotReady, "the agent is stopping");
+        let (answer, answered) = oneshot::channel();
+        let sent = self.requests.send(request(answer)).await;
+        sent.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+}
