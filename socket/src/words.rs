@@ -17,7 +17,7 @@
 use std::net::IpAddr;
 
 use overlay::{
-    endpoint::{Bandwidth, Endpoint, Key, Publish, Who},
+    endpoint::{Bandwidth, Endpoint, Form, Key, Publish, Who, link::OnLink},
     name::NetworkName,
     record::Mac,
     subnet::Subnet,
@@ -47,6 +47,11 @@ pub struct Attach {
     pub bandwidth: Bandwidth,
     /// The container's end stays in the agent's own namespace, with the name that
     /// [`Attached::handed`] tells: the engine moves, names and addresses it.
+    ///
+    /// Nobody makes neighbours in that container: where it is routed, its gateways are
+    /// the address after the first of each subnet, which the host's end has as a whole
+    /// address and answers for. It has the addresses that are asked for and no other.
+    /// Docker makes the namespace only after it has asked: `netns` may lead nowhere yet.
     #[serde(default)]
     pub hand: bool,
     /// Answer only when the controllers know of it, and with them the fleet.
@@ -66,7 +71,7 @@ pub struct Attached {
     pub gateways: Vec<IpAddr>,
     /// What the container's addresses are on its interface: whole addresses where it
     /// is routed, with the subnet's length behind a bridge.
-    pub on_link: Vec<Address>,
+    pub on_link: Vec<OnLink>,
     /// All addresses of the network.
     pub pools: Vec<Subnet>,
     /// Where the container's end waits for the engine to fetch it.
@@ -75,22 +80,6 @@ pub struct Attached {
     /// It was like this already.
     #[serde(default)]
     pub again: bool,
-}
-
-/// An address and how many of its bits are on the link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    pub address: IpAddr,
-    pub length: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Form {
-    /// A link of its own, routed by the host.
-    Routed,
-    /// A port of the host's bridge.
-    Bridge,
 }
 
 /// End an attachment. One that is not there is gone already.
