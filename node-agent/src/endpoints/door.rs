@@ -1,5 +1,9 @@
 //! How endpoints are asked for, by whoever attaches containers.
 
+use overlay::{
+    endpoint::{Key, Who},
+    name::NetworkName,
+};
 use socket::words::{
     Attach, Attached, Check, Detach, Finding, Ground, Held, Hold, Reason, Refusal, Shown, Unhold,
     Use,
@@ -18,6 +22,15 @@ pub enum Request {
     /// True: and mend what can be mended.
     Audit(bool, Answer<Vec<Finding>>),
     Grounds(Answer<Vec<Ground>>),
+    Name(Box<Name>, Answer<()>),
+}
+
+/// What people call an endpoint, learned after it was attached. One that is not there
+/// is gone already.
+pub struct Name {
+    pub network: NetworkName,
+    pub key: Key,
+    pub who: Who,
 }
 
 pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -69,6 +82,11 @@ impl Door {
     /// The networks of this host.
     pub async fn grounds(&self) -> Result<Vec<Ground>, Refusal> {
         self.ask(Request::Grounds).await
+    }
+
+    pub async fn name(&self, name: Name) -> Result<(), Refusal> {
+        self.ask(|answer| Request::Name(Box::new(name), answer))
+            .await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, Refusal> {
