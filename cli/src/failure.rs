@@ -3,8 +3,11 @@
 use std::{error::Error, io, time::Duration};
 
 use options::{Exit, format_duration, log::LogError};
+use socket::{client::AskError, words::Reason};
 use thiserror::Error;
 use tonic::{Code, Status};
+
+use crate::attach::{engine::EngineError, sandbox::SandboxError};
 
 #[derive(Debug, Error)]
 pub enum Failure {
@@ -32,6 +35,12 @@ pub enum Failure {
     )]
     WatchEnded { cluster: String, revision: u64 },
     #[error(transparent)]
+    Agent(#[from] AskError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
     Log(#[from] LogError),
     #[error("cannot start")]
     Runtime(#[source] io::Error),
@@ -49,11 +58,14 @@ impl Failure {
             | Self::Late { .. }
             | Self::Broken { .. }
             | Self::NotReady { .. } => Exit::NotReady,
+            Self::Agent(error) => of_agent(error),
             Self::BadRequest(_) | Self::Log(_) => Exit::BadUsage,
             Self::Refused(_)
             | Self::ControllerFailed { .. }
             | Self::Unknown { .. }
             | Self::WatchEnded { .. }
+            | Self::Sandbox(_)
+            | Self::Engine(_)
             | Self::Runtime(_)
             | Self::Output(_) => Exit::Failed,
             Self::ReaderGone => Exit::Done,
@@ -89,6 +101,28 @@ impl Failure {
                 Self::ControllerFailed { url, reason }
             }
         }
+    }
+}
+
+fn of_agent(error: &AskError) -> Exit {
+    match error {
+        AskError::Nobody { .. } | AskError::Silent { .. } | AskError::Broken { .. } => {
+            Exit::NotReady
+        }
+        AskError::Forbidden { .. } | AskError::Nonsense { .. } => Exit::Failed,
+        AskError::Refused(refusal) => match refusal.reason {
+            Reason::Bad => Exit::BadUsage,
+            Reason::NotReady => Exit::NotReady,
+            Reason::NotJoined
+            | Reason::Taken
+            | Reason::NotOurs
+            | Reason::Exhausted
+            | Reason::NoSandbox
+            | Reason::InterfaceTaken
+            | Reason::Stale
+            | Reason::Kernel
+            | Reason::Disk => Exit::Failed,
+        },
     }
 }
 

@@ -11,8 +11,12 @@ use crate::{
     output::{Format, Output},
 };
 
+mod agent;
+mod attach;
 mod connect;
+mod detach;
 mod failure;
+mod ipam;
 mod lease;
 mod network;
 mod node;
@@ -39,6 +43,7 @@ Examples:
   weft network create blue --pool 10.64.0.0/16
   weft lease acquire --node web-1 --network blue --ttl 8h
   weft lease list -o json
+  weft attach --netns web --publish 8080:80
 
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 not ready (try again later)";
 
@@ -92,6 +97,12 @@ enum Command {
     Node(node::Verb),
     /// How the whole fleet is
     Status(status::Ask),
+    /// Join a network namespace of this host to a network
+    Attach(Box<attach::Attach>),
+    /// End what `weft attach` began
+    Detach(detach::Detach),
+    /// The addresses that this host gives to containers
+    Ipam(ipam::Ipam),
 }
 
 fn main() -> Exit {
@@ -123,12 +134,17 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         timeout: weft.shared.timeout,
     };
     let connect = || Connection::open(&reach);
+    let within = weft.shared.timeout;
     let done = match weft.command {
         Command::Network(verb) => network::run(verb, &connect().await?, &output).await,
         Command::Lease(verb) => lease::run(verb, &connect().await?, &output).await,
         Command::Subnet(verb) => subnet::run(verb, &connect().await?, &output).await,
         Command::Node(verb) => node::run(verb, &connect().await?, &output).await,
         Command::Status(ask) => return status::run(ask, &reach, &output).await,
+        // These ask the agent of this host, and nothing else is under way meanwhile.
+        Command::Attach(attach) => attach::run(*attach, within, &output),
+        Command::Detach(detach) => detach::run(detach, within, &output),
+        Command::Ipam(ipam) => return ipam::run(&ipam, within, &output),
     };
     done.map(|()| Exit::Done)
 }
