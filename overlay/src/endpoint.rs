@@ -2,6 +2,9 @@
 //!
 //! - [`Endpoint`] is what a node keeps of it, and what its words mean.
 //! - [`port`], [`rate`]: what is published of it, and how fast it may be.
+//! - [`book`]: all endpoints of a node, and which address the next one is given.
+//! - [`link`]: what one needs in its host's kernel, and inside its container.
+//! - [`plan`]: what differs from what the host's kernel holds.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
@@ -10,9 +13,13 @@ use thiserror::Error;
 
 use crate::{hash::fnv1a, name::NetworkName, record::Mac, time::WallMs};
 
+pub use link::Form;
 pub use port::{Protocol, Publish};
-pub use rate::Bandwidth;
+pub use rate::{Bandwidth, Rate};
 
+pub mod book;
+pub mod link;
+pub mod plan;
 pub mod port;
 pub mod rate;
 
@@ -77,6 +84,8 @@ pub struct Endpoint {
     /// One of each family that the network has.
     pub addresses: Vec<IpAddr>,
     pub mac: Mac,
+    /// As it was attached: it stays so for as long as it lives.
+    pub form: Form,
     pub sandbox: Sandbox,
     #[serde(default)]
     pub who: Who,

@@ -63,7 +63,6 @@ pub struct Attach {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
     pub endpoint: Endpoint,
-    pub form: Form,
     /// The host's end of the link.
     pub device: String,
     pub mtu: u32,
@@ -129,7 +128,6 @@ pub struct Shown {
     pub endpoint: Endpoint,
     pub id: overlay::endpoint::EndpointId,
     pub device: String,
-    pub form: Form,
     pub state: State,
     /// Why it is not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]

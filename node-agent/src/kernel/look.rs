@@ -73,6 +73,8 @@ impl Kernel {
             }
         }
         observed.firewall = self.firewall.look().map_err(LookError::Firewall)?;
+        let filters = self.forward.look(&mut self.firewall);
+        observed.filters = filters.map_err(LookError::Firewall)?;
         self.devices = devices(&links, &us);
         observed.links = links;
         Ok(observed)
@@ -127,21 +129,31 @@ impl Kernel {
             .map_err(list("forwarding entries"))?;
 
         for family in Family::BOTH {
-            let mut request = NeighbourMessage::default();
-            request.header.family = number(family);
-            request.attributes = vec![NeighbourAttribute::IfIndex(index)];
-            let neighbours = &mut observed.neighbours;
-            let request = RouteNetlinkMessage::GetNeighbour(request);
-            socket
-                .dump(request, neighbours, |body| {
-                    let seen = neighbour::neighbour(body)?;
-                    let asked = seen.index == index && Family::of(seen.address) == family;
-                    asked.then_some(seen)
-                })
+            let read = |body: &[u8]| {
+                let seen = neighbour::neighbour(body)?;
+                let asked = seen.index == index && Family::of(seen.address) == family;
+                asked.then_some(seen)
+            };
+            neighbours(socket, family, Some(index), &mut observed.neighbours, read)
                 .map_err(list("neighbours"))?;
         }
         Ok(())
     }
+}
+
+/// The neighbours of one device or of all, as `read` makes them of messages.
+pub(super) fn neighbours<T>(
+    socket: &mut Socket,
+    of: Family,
+    index: Option<u32>,
+    into: &mut Vec<T>,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<(), NetlinkError> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = number(of);
+    let index = index.map(NeighbourAttribute::IfIndex);
+    request.attributes.extend(index);
+    socket.dump(RouteNetlinkMessage::GetNeighbour(request), into, read)
 }
 
 /// The addresses of one device or of all, as `read` makes them of messages.

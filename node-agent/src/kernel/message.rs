@@ -20,6 +20,7 @@ use overlay::{
         entry::PROTOCOL,
         step::{Doomed, Route, Step, Target},
     },
+    endpoint::link::OnLink,
     network::Vni,
     record::Mac,
     subnet::{Family, Subnet},
@@ -71,6 +72,10 @@ pub fn entry(step: &Step, place: impl Fn(Vni) -> Option<u32>) -> Option<RouteReq
         | Step::NoFirewall
         | Step::Admit(_)
         | Step::Bar(_)
+        | Step::Publish(_)
+        | Step::Unpublish(_)
+        | Step::Pass(_)
+        | Step::NoPass { .. }
         | Step::Create(_)
         | Step::Delete { .. }
         | Step::Change { .. } => return None,
@@ -112,12 +117,7 @@ pub fn change(index: u32, vni: Vni, change: &Change) -> Option<RouteRequest> {
         Change::Mac(mac) => link.address(mac.0.to_vec()).build(),
         Change::Mtu(mtu) => link.mtu(mtu).build(),
         Change::NoMaster => link.nocontroller().build(),
-        Change::NoOwnAddresses => {
-            let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
-            let families = vec![AfSpecUnspec::Inet6(vec![mode])];
-            link.append_extra_attribute(LinkAttribute::AfSpecUnspec(families))
-                .build()
-        }
+        Change::NoOwnAddresses => link.append_extra_attribute(no_own_addresses()).build(),
         Change::NoLearning => vxlan()
             .append_info_data(InfoVxlan::Learning(false))
             .index(index)
@@ -144,11 +144,19 @@ fn local(address: IpAddr) -> InfoVxlan {
     }
 }
 
-fn host_address(index: u32, address: IpAddr) -> AddressMessage {
-    let family = Family::of(address);
+fn host_address(index: u32, host: IpAddr) -> AddressMessage {
+    let length = Family::of(host).bits();
+    let on = OnLink {
+        address: host,
+        length,
+    };
+    address(index, on)
+}
+
+fn address(index: u32, OnLink { address, length }: OnLink) -> AddressMessage {
     let mut message = AddressMessage::default();
-    message.header.family = number(family);
-    message.header.prefix_len = family.bits();
+    message.header.family = number(Family::of(address));
+    message.header.prefix_len = length;
     message.header.index = index;
     // Nobody else can have it, and it is to be used at once.
     message.header.flags = AddressHeaderFlags::Nodad;
@@ -230,6 +238,87 @@ fn slot(subnet: Subnet, metric: u32) -> RouteMessage {
         RouteAttribute::Priority(metric),
     ]);
     message
+}
+
+/// The kernel makes no link-local address by itself.
+pub fn no_own_addresses() -> LinkAttribute {
+    let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])])
+}
+
+pub fn set_address(index: u32, on: OnLink) -> RouteRequest {
+    replace(RouteNetlinkMessage::NewAddress(address(index, on)))
+}
+
+pub fn drop_address(index: u32, on: OnLink) -> RouteRequest {
+    plain(RouteNetlinkMessage::DelAddress(address(index, on)))
+}
+
+pub fn set_neighbour(index: u32, address: IpAddr, mac: Mac) -> RouteRequest {
+    let neighbour = neighbour(index, address, Some(mac));
+    replace(RouteNetlinkMessage::NewNeighbour(neighbour))
+}
+
+pub fn drop_neighbour(index: u32, address: IpAddr) -> RouteRequest {
+    plain(RouteNetlinkMessage::DelNeighbour(neighbour(
+        index, address, None,
+    )))
+}
+
+/// To one address, which is at the other end of this device.
+pub fn straight_route(index: u32, to: IpAddr) -> RouteRequest {
+    let mut message = RouteMessage::default();
+    message.header.address_family = number(Family::of(to));
+    message.header.destination_prefix_length = Family::of(to).bits();
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Other(PROTOCOL);
+    message.header.scope = RouteScope::Link;
+    message.header.kind = RouteType::Unicast;
+    message.attributes = vec![
+        RouteAttribute::Destination(to.into()),
+        RouteAttribute::Oif(index),
+    ];
+    replace(RouteNetlinkMessage::NewRoute(message))
+}
+
+pub fn drop_straight_route(index: u32, subnet: Subnet, metric: u32) -> RouteRequest {
+    let mut message = slot(subnet, metric);
+    message.header.scope = RouteScope::NoWhere;
+    message.attributes.push(RouteAttribute::Oif(index));
+    plain(RouteNetlinkMessage::DelRoute(message))
+}
+
+/// To everywhere of its family, through a gateway on this device.
+pub fn default_route(index: u32, gateway: IpAddr) -> RouteRequest {
+    let mut message = RouteMessage::default();
+    message.header.address_family = number(Family::of(gateway));
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Static;
+    message.header.kind = RouteType::Unicast;
+    message.attributes = vec![
+        RouteAttribute::Gateway(gateway.into()),
+        RouteAttribute::Oif(index),
+    ];
+    Request {
+        payload: RouteNetlinkMessage::NewRoute(message),
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+    }
+}
+
+/// To a pool, through a gateway on this device.
+pub fn pool_route(index: u32, pool: Subnet, gateway: IpAddr) -> RouteRequest {
+    let mut request = default_route(index, gateway);
+    if let RouteNetlinkMessage::NewRoute(message) = &mut request.payload {
+        message.header.destination_prefix_length = pool.length();
+        let to = RouteAttribute::Destination(pool.address().into());
+        message.attributes.push(to);
+    }
+    request
+}
+
+fn replace(payload: RouteNetlinkMessage) -> RouteRequest {
+    let flags = REPLACE;
+    Request { payload, flags }
 }
 
 pub fn number(family: Family) -> AddressFamily {

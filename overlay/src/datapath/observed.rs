@@ -9,6 +9,7 @@ use super::{
     device::{Link, name},
     entry::{self, PROTOCOL},
     firewall::{self, TABLE},
+    forward::Filters,
     step::Sysctl,
 };
 use crate::{
@@ -31,6 +32,7 @@ pub struct Observed {
     pub sysctls: BTreeMap<Vec<String>, String>,
     /// None: there is no such table.
     pub firewall: Option<firewall::Seen>,
+    pub filters: Filters,
 }
 
 /// An address of a device.
@@ -139,10 +141,17 @@ pub fn ours(object: Object<'_>, us: &Us) -> bool {
         // A route of ours whose protocol was changed still has a metric that nobody
         // else would give it, on a device that is ours.
         Object::Route(route) => {
-            let on_ours = match route.hop {
-                Hop::Gateway { device, .. } | Hop::Device(device) => us.devices.contains(&device),
-                Hop::Unreachable | Hop::Other => false,
+            let (on_ours, straight) = match route.hop {
+                Hop::Gateway { device, .. } => (us.devices.contains(&device), false),
+                Hop::Device(device) => (us.devices.contains(&device), true),
+                Hop::Unreachable | Hop::Other => (false, false),
             };
+            // A host's address straight behind another device is an endpoint's, and
+            // its plan's to judge.
+            let host = route.subnet.length() == route.subnet.family().bits();
+            if straight && host && !on_ours {
+                return false;
+            }
             route.protocol == PROTOCOL || (on_ours && route.metric == entry::metric(route.subnet))
         }
         Object::Table(name) => name == TABLE,

@@ -2,6 +2,7 @@
 
 use overlay::{
     datapath::device::{Link, Vxlan},
+    endpoint::plan::{Kind, SeenLink},
     record::Mac,
 };
 
@@ -15,6 +16,7 @@ const HEADER: usize = 16;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
@@ -43,6 +45,10 @@ pub struct Interface {
     pub master: Option<u32>,
     pub makes_addresses: bool,
     pub vxlan: Option<Vxlan>,
+    /// What endpoints are made of, if it is that.
+    pub kind: Option<Kind>,
+    /// Of a veth device the other end's index, wherever that is.
+    pub other_end: Option<u32>,
 }
 
 impl Interface {
@@ -63,6 +69,8 @@ impl Interface {
             master: None,
             makes_addresses: false,
             vxlan: None,
+            kind: None,
+            other_end: None,
         };
         for attribute in Attributes::behind(body, HEADER) {
             let value = attribute.value;
@@ -71,12 +79,30 @@ impl Interface {
                 IFLA_IFNAME => interface.name = text(value)?,
                 IFLA_MTU => interface.mtu = u32_at(value, 0)?,
                 IFLA_MASTER => interface.master = u32_at(value, 0).filter(|index| *index != 0),
-                IFLA_LINKINFO => interface.vxlan = vxlan(value),
+                IFLA_LINK => interface.other_end = u32_at(value, 0),
+                IFLA_LINKINFO => {
+                    interface.vxlan = vxlan(value);
+                    interface.kind = endpoint_kind(value);
+                }
                 IFLA_AF_SPEC => interface.makes_addresses = makes_addresses(value),
                 _ => {}
             }
         }
         Some(interface)
+    }
+
+    /// As a part of an endpoint, if it could be one.
+    pub fn endpoint_link(self) -> Option<SeenLink> {
+        Some(SeenLink {
+            index: self.index,
+            name: self.name,
+            kind: self.kind?,
+            mac: self.mac?,
+            mtu: self.mtu,
+            up: self.up,
+            master: self.master,
+            makes_addresses: self.makes_addresses,
+        })
     }
 
     /// As a VXLAN device, if it is one.
@@ -104,12 +130,24 @@ fn makes_addresses(families: &[u8]) -> bool {
         .is_some_and(|mode| *mode != IN6_ADDR_GEN_MODE_NONE)
 }
 
+fn endpoint_kind(info: &[u8]) -> Option<Kind> {
+    match kind(info)? {
+        b"veth" => Some(Kind::Veth),
+        b"bridge" => Some(Kind::Bridge),
+        _ => None,
+    }
+}
+
+fn kind(info: &[u8]) -> Option<&[u8]> {
+    let kind = Attributes::of(info).value(IFLA_INFO_KIND)?;
+    Some(kind.strip_suffix(b"\0").unwrap_or(kind))
+}
+
 fn vxlan(info: &[u8]) -> Option<Vxlan> {
-    let info = Attributes::of(info);
-    let kind = info.clone().value(IFLA_INFO_KIND)?;
-    if kind.strip_suffix(b"\0").unwrap_or(kind) != b"vxlan" {
+    if kind(info)? != b"vxlan" {
         return None;
     }
+    let info = Attributes::of(info);
     let mut vxlan = Vxlan {
         vni: 0,
         port: 0,

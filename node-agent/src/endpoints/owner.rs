@@ -1,0 +1,316 @@
+//! The one owner of this host's endpoints: the book, and the links in the kernel that
+//! follow from it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use options::clock;
+use overlay::{
+    endpoint::{
+        Endpoint, EndpointId, Form, WordError,
+        book::{Book, Line},
+    },
+    name::NetworkName,
+    time::WallMs,
+};
+use socket::words::{self, Attach, Attached, Reason, Refusal};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    door::{Answer, Name, Request},
+    ground::{Ground, Grounds},
+    journal::Journal,
+};
+use crate::kernel::{
+    endpoint::Links,
+    events::{Events, News},
+};
+
+mod attach;
+mod audit;
+mod detach;
+mod look;
+mod publish;
+mod show;
+
+/// What comes together is done together, up to so many.
+const AT_ONCE: usize = 128;
+/// An agent that has just begun, or a network that was just joined.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What an owner begins with.
+pub struct Settings {
+    /// The networks whose containers are ports of a bridge.
+    pub bridges: BTreeSet<NetworkName>,
+    pub look_every: Duration,
+}
+
+pub struct Owner {
+    settings: Settings,
+    book: Book,
+    journal: Journal,
+    /// The book could be read to its end: what is ours and not in it may go.
+    whole: bool,
+    /// What is in the book and not on the disk.
+    unwritten: bool,
+    links: Links,
+    grounds: watch::Receiver<Grounds>,
+    reconciler: mpsc::Sender<crate::local::Request>,
+    published: publish::Published,
+    /// Whose namespace was not found, and since when.
+    vanished: BTreeMap<EndpointId, Instant>,
+    failing: BTreeMap<EndpointId, String>,
+    waiting: Vec<Waiting>,
+    looks: look::Looks,
+}
+
+/// An attachment to a network that is not there yet.
+struct Waiting {
+    attach: Box<Attach>,
+    answer: Answer<Attached>,
+    until: Instant,
+}
+
+impl Owner {
+    pub fn open(
+        settings: Settings,
+        state_dir: &Path,
+        grounds: watch::Receiver<Grounds>,
+        reconciler: mpsc::Sender<crate::local::Request>,
+    ) -> anyhow::Result<Self> {
+        let (journal, book, whole) = Journal::open(state_dir)?;
+        let endpoints = book.endpoints().count();
+        if endpoints > 0 {
+            info!(endpoints, "containers of before");
+        }
+        Ok(Self {
+            settings,
+            book,
+            journal,
+            whole,
+            unwritten: false,
+            links: Links::open()?,
+            grounds,
+            reconciler,
+            published: publish::Published::default(),
+            vanished: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            waiting: Vec::new(),
+            looks: look::Looks::new(),
+        })
+    }
+
+    /// Runs until it is told to stop. Containers keep what they have.
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut events = Events::open()?;
+        let mut grounds = self.grounds.clone();
+        loop {
+            let wake = self.act().await;
+            // Every arm is cancel-safe: what was not received is still in its channel
+            // or socket.
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                Some(first) = requests.recv() => {
+                    let mut all = vec![first];
+                    while all.len() < AT_ONCE && let Ok(next) = requests.try_recv() {
+                        all.push(next);
+                    }
+                    self.answer(all).await;
+                }
+                changed = grounds.changed() => {
+                    // The reconciler ends the agent when it ends.
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    self.looks.soon();
+                    self.wait_no_more().await;
+                }
+                news = events.next() => self.hear(&news?),
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Does what is due; tells when there is more.
+    async fn act(&mut self) -> Instant {
+        let now = Instant::now();
+        let (late, waiting): (Vec<Waiting>, Vec<Waiting>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.until <= now);
+        self.waiting = waiting;
+        for waiting in late {
+            let network = &waiting.attach.network;
+            let text = format!("network {network} is not ready on this host yet; try again");
+            reply(waiting.answer, Err(Refusal::new(Reason::NotReady, text)));
+        }
+        if self.looks.is_due(now) {
+            self.look().await;
+        }
+        let waits = self.waiting.iter().map(|waiting| waiting.until);
+        waits.fold(self.looks.at(), Instant::min)
+    }
+
+    /// Somebody may have changed what is ours.
+    fn hear(&mut self, news: &[News]) {
+        let concerns = |news: &News| match news {
+            News::Link { link, .. } => self.links.concerns(link),
+            News::Seen(sighting) => self.links.concerns_sighting(sighting),
+            News::Setting => false,
+            News::Overrun => true,
+        };
+        if news.iter().any(concerns) {
+            self.looks.soon();
+        }
+    }
+
+    /// Attachments and detachments that come together are done together.
+    async fn answer(&mut self, requests: Vec<Request>) {
+        let mut attaches = Vec::new();
+        let mut detaches = Vec::new();
+        for request in requests {
+            match request {
+                Request::Attach(attach, answer) => attaches.push((attach, answer)),
+                Request::Detach(detach, answer) => detaches.push((detach, answer)),
+                Request::Check(check, answer) => reply(answer, self.check(&check)),
+                Request::Hold(hold, answer) => reply(answer, self.hold(&hold)),
+                Request::Unhold(unhold, answer) => reply(answer, self.unhold(unhold)),
+                Request::List(answer) => reply(answer, Ok(self.list())),
+                Request::Use(answer) => reply(answer, Ok(self.usage())),
+                Request::Audit(repair, answer) => {
+                    let findings = self.audit(repair).await;
+                    reply(answer, findings);
+                }
+                Request::Grounds(answer) => reply(answer, Ok(self.shown_grounds())),
+                Request::Name(name, answer) => reply(answer, self.name(*name)),
+            }
+        }
+        if !detaches.is_empty() {
+            self.detach(detaches).await;
+        }
+        if !attaches.is_empty() {
+            self.attach(attaches).await;
+        }
+    }
+
+    /// Those whose network is there now.
+    async fn wait_no_more(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let grounds = self.grounds.borrow().clone();
+        let (ready, waiting): (Vec<Waiting>, Vec<Waiting>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| match grounds.get(&waiting.attach.network) {
+                None => true,
+                Some(ground) => ground.as_ref().is_some_and(|ground| ground.up),
+            });
+        self.waiting = waiting;
+        if !ready.is_empty() {
+            let ready = ready.into_iter();
+            let ready = ready.map(|waiting| (waiting.attach, waiting.answer));
+            self.attach(ready.collect()).await;
+        }
+    }
+
+    /// People call an endpoint so.
+    fn name(&mut self, name: Name) -> Result<(), Refusal> {
+        let Name { network, key, who } = name;
+        let bad = |error: WordError| Refusal::new(Reason::Bad, error.to_string());
+        who.check().map_err(bad)?;
+        let there = self.book.endpoint(EndpointId::of(&network, &key));
+        if there.is_some_and(|endpoint| endpoint.who != who) {
+            self.write(vec![Line::Named { network, key, who }])?;
+        }
+        Ok(())
+    }
+
+    fn form(&self, network: &NetworkName) -> Form {
+        if self.settings.bridges.contains(network) {
+            Form::Bridge
+        } else {
+            Form::Routed
+        }
+    }
+
+    fn ground(&self, network: &NetworkName) -> Option<Ground> {
+        self.grounds.borrow().get(network)?.clone()
+    }
+
+    /// Writes lines down, and then they are so.
+    fn write(&mut self, lines: Vec<Line>) -> Result<(), Refusal> {
+        if lines.is_empty() && !self.unwritten {
+            return Ok(());
+        }
+        let written = self.journal.add(&self.book, &lines);
+        written.map_err(|error| {
+            let text = options::sentence(&error);
+            Refusal::new(Reason::Disk, text)
+        })?;
+        self.unwritten = false;
+        for line in lines {
+            self.book.apply(line);
+        }
+        Ok(())
+    }
+
+    /// What has happened already is so, on a full disk as well: it is written later.
+    fn write_or_owe(&mut self, lines: Vec<Line>) {
+        let Err(error) = self.write(lines.clone()) else {
+            return;
+        };
+        if !self.unwritten {
+            warn!(reason = %error, "the list of endpoints is not on disk");
+        }
+        self.unwritten = true;
+        for line in lines {
+            self.book.apply(line);
+        }
+    }
+
+    fn attached(&self, endpoint: &Endpoint, ground: &Ground, again: bool) -> Attached {
+        let inside = ground.inside(endpoint);
+        let gateways = inside.gateways.iter().map(|gateway| gateway.address);
+        Attached {
+            device: endpoint.id().device(),
+            mtu: ground.mtu,
+            gateways: gateways.collect(),
+            on_link: inside.addresses,
+            pools: ground.pools.clone(),
+            handed: endpoint
+                .sandbox
+                .handed
+                .then(|| attach::waiting_name(endpoint.id())),
+            endpoint: endpoint.clone(),
+            again,
+        }
+    }
+
+    fn shown_grounds(&self) -> Vec<words::Ground> {
+        let grounds = self.grounds.borrow();
+        let known = grounds.iter();
+        known
+            .filter_map(|(name, ground)| Some(ground.as_ref()?.shown(name, self.form(name))))
+            .collect()
+    }
+}
+
+/// Whoever asked may have gone.
+fn reply<T>(answer: Answer<T>, result: Result<T, Refusal>) {
+    drop(answer.send(result));
+}
+
+fn now() -> WallMs {
+    WallMs(clock::now_ms())
+}

@@ -1,0 +1,221 @@
+//! Reading the links of all endpoints, and mending what differs.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use overlay::endpoint::{
+    Endpoint, EndpointId, Form,
+    link::Device,
+    plan::{Desired, Seen, Step, plan},
+};
+use tokio::{task::block_in_place, time::Instant};
+use tracing::{info, warn};
+
+use super::{super::sandbox, Owner, attach::Coming};
+
+/// The kernel tells of many things at once: they are looked at together.
+const SETTLE: Duration = Duration::from_millis(5);
+/// While somebody keeps changing things, looks take no more than this share.
+const BREATH: u32 = 10;
+/// A namespace that is not found is looked for again after this.
+const TWICE: Duration = Duration::from_secs(2);
+
+/// When to look.
+pub(super) struct Looks {
+    at: Instant,
+    last: Instant,
+    took: Duration,
+}
+
+impl Looks {
+    pub fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            at: now,
+            last: now,
+            took: Duration::ZERO,
+        }
+    }
+
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.at <= now
+    }
+
+    pub fn soon(&mut self) {
+        let soon = (Instant::now() + SETTLE).max(self.last + self.took * BREATH);
+        self.at = self.at.min(soon);
+    }
+
+    fn within(&mut self, time: Duration) {
+        self.at = self.at.min(Instant::now() + time);
+    }
+}
+
+impl Owner {
+    /// Ends what has vanished, and mends the rest.
+    pub(super) async fn look(&mut self) {
+        self.find_vanished().await;
+        if self.unwritten {
+            self.write_or_owe(Vec::new());
+        }
+        let began = Instant::now();
+        self.looks.at = began + self.settings.look_every;
+        let seen = match block_in_place(|| self.links.look(&self.known())) {
+            Ok(seen) => seen,
+            Err(error) => {
+                warn!(reason = %options::sentence(&error), "cannot look at the links of containers");
+                return;
+            }
+        };
+        let steps = self.steps(&seen);
+        block_in_place(|| self.mend(&steps));
+        if !self.vanished.is_empty() {
+            self.looks.within(TWICE);
+        }
+        if let Err(reason) = self.publish().await {
+            warn!(reason, "ports are not published");
+        }
+        self.looks.last = began;
+        self.looks.took = began.elapsed();
+    }
+
+    /// What differs from what should be.
+    pub(super) fn steps(&self, seen: &Seen) -> Vec<Step> {
+        let mut steps = plan(&self.desired(), seen);
+        // What an engine fetched cannot be made anew for it.
+        steps.retain(|step| match step.endpoint() {
+            Some(id) => !self.is_lost(id, seen),
+            None => true,
+        });
+        steps
+    }
+
+    /// Every device that an endpoint of the book has.
+    pub(super) fn known(&self) -> BTreeSet<Device> {
+        let ids = self.book.endpoints().map(Endpoint::id);
+        let endpoints = ids.map(Device::Endpoint);
+        endpoints
+            .chain(self.desired().bridges.into_keys())
+            .collect()
+    }
+
+    fn desired(&self) -> Desired {
+        let mut desired = Desired {
+            whole: self.whole,
+            ..Desired::default()
+        };
+        for endpoint in self.book.endpoints() {
+            let id = endpoint.id();
+            desired.known.insert(Device::Endpoint(id));
+            let Some(ground) = self.ground(&endpoint.network) else {
+                // Whose bridge is whose cannot be told.
+                desired.whole = false;
+                continue;
+            };
+            if self.vanished.contains_key(&id) {
+                continue;
+            }
+            let wanted = ground.wanted(endpoint);
+            if wanted.form == Form::Bridge {
+                let device = Device::Bridge(wanted.vni);
+                let loopback = self.bridge_answers_loopback(&endpoint.network);
+                desired.known.insert(device);
+                desired.bridges.insert(device, ground.bridge(loopback));
+            }
+            desired.endpoints.insert(id, wanted);
+        }
+        desired
+    }
+
+    /// Its link is gone, and only its engine could bring it back.
+    fn is_lost(&self, id: EndpointId, seen: &Seen) -> bool {
+        let handed = self
+            .book
+            .endpoint(id)
+            .is_some_and(|endpoint| endpoint.sandbox.handed);
+        handed && !seen.links.iter().any(|link| link.name == id.device())
+    }
+
+    /// Namespaces that are gone twice in a row take their endpoints with them.
+    async fn find_vanished(&mut self) {
+        let now = Instant::now();
+        let mut gone = Vec::new();
+        for endpoint in self.book.endpoints() {
+            let id = endpoint.id();
+            if sandbox::is_there(&endpoint.sandbox) {
+                self.vanished.remove(&id);
+            } else if now >= *self.vanished.entry(id).or_insert(now) + TWICE {
+                gone.push(endpoint.clone());
+            }
+        }
+        if gone.is_empty() {
+            return;
+        }
+        for endpoint in &gone {
+            info!(
+                network = %endpoint.network,
+                key = %endpoint.key,
+                netns = endpoint.sandbox.path,
+                "its namespace is gone: detached"
+            );
+        }
+        if let Err(refusal) = self.remove(&gone).await {
+            warn!(reason = %refusal, "links of containers that are gone stay");
+        }
+    }
+
+    fn mend(&mut self, steps: &[Step]) {
+        let made: BTreeSet<EndpointId> = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Make(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        // A link that is to be made has two sides.
+        let remade: Vec<Coming> = self
+            .book
+            .endpoints()
+            .filter(|endpoint| made.contains(&endpoint.id()))
+            .filter_map(|endpoint| {
+                Some(Coming {
+                    endpoint: endpoint.clone(),
+                    ground: self.ground(&endpoint.network)?,
+                    found: sandbox::again(&endpoint.sandbox)?,
+                    again: true,
+                })
+            })
+            .collect();
+        let rest: Vec<Step> = steps
+            .iter()
+            .filter(|step| step.endpoint().is_none_or(|id| !made.contains(&id)))
+            .cloned()
+            .collect();
+        if let Some(first) = steps.first() {
+            info!(steps = steps.len(), %first, "links of containers are not as they should be: mending");
+        }
+        let mut failing = std::mem::take(&mut self.failing);
+        self.failing.clear();
+        for failure in self.links.apply(&rest, |_| None) {
+            let reason = format!("{}: {}", failure.step, failure.reason);
+            if let Some(id) = failure.step.endpoint() {
+                if failing.remove(&id).as_ref() != Some(&reason) {
+                    warn!(reason, "the kernel refused");
+                }
+                self.failing.insert(id, reason);
+            }
+        }
+        for (id, refusal) in self.program(&remade) {
+            if failing.remove(&id).as_ref() != Some(&refusal.message) {
+                warn!(
+                    reason = refusal.message,
+                    "a container's link cannot be made again"
+                );
+            }
+            self.failing.insert(id, refusal.message);
+        }
+    }
+}
