@@ -66,7 +66,8 @@ pub struct Who {
 pub struct Sandbox {
     /// Where the namespace is found.
     pub path: String,
-    /// Which namespace it is: a path may come to lead to another one.
+    /// Which namespace it is: a path may come to lead to another one. 0: its engine
+    /// has not made it yet.
     pub inode: u64,
     pub interface: String,
     /// The engine moves, names and addresses the container's end by itself.

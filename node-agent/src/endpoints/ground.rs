@@ -1,6 +1,6 @@
 //! What endpoints need to know of this host's networks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use overlay::{
     endpoint::{
@@ -9,7 +9,7 @@ use overlay::{
     },
     name::NetworkName,
     network::Vni,
-    subnet::Subnet,
+    subnet::{Family, Subnet},
 };
 use socket::words;
 
@@ -38,6 +38,9 @@ impl Ground {
             vni: self.vni,
             form: endpoint.form,
             mtu: self.mtu,
+            here: endpoint
+                .form
+                .here(&endpoint.addresses, &self.subnets, endpoint.sandbox.handed),
             addresses: endpoint.addresses.clone(),
             mac: endpoint.mac,
             from_loopback: answers_loopback(&endpoint.publish),
@@ -48,13 +51,12 @@ impl Ground {
     /// What its container has on its side.
     pub fn inside(&self, endpoint: &Endpoint) -> Inside {
         let addresses = endpoint.addresses.iter();
-        let families: BTreeSet<_> = endpoint
-            .addresses
-            .iter()
-            .map(|address| overlay::subnet::Family::of(*address))
-            .collect();
+        let has = |family| {
+            let mut addresses = endpoint.addresses.iter();
+            addresses.any(|address| Family::of(*address) == family)
+        };
         let subnets = self.subnets.iter();
-        let subnets = subnets.filter(|subnet| families.contains(&subnet.family()));
+        let subnets = subnets.filter(|subnet| has(subnet.family()));
         Inside {
             interface: endpoint.sandbox.interface.clone(),
             mac: endpoint.mac,
@@ -63,7 +65,7 @@ impl Ground {
                 .map(|address| endpoint.form.on_link(*address, &self.subnets))
                 .collect(),
             gateways: subnets
-                .map(|subnet| endpoint.form.gateway(*subnet))
+                .map(|subnet| endpoint.form.gateway(*subnet, endpoint.sandbox.handed))
                 .collect(),
             pools: self.pools.clone(),
         }

@@ -47,6 +47,8 @@ pub struct Wanted {
     pub form: Form,
     pub mtu: u32,
     pub addresses: Vec<IpAddr>,
+    /// What the host's end has itself.
+    pub here: Vec<OnLink>,
     pub mac: Mac,
     /// 127.0.0.1 of the host leads to it, too.
     pub from_loopback: bool,
@@ -107,17 +109,41 @@ impl Form {
         OnLink { address, length }
     }
 
-    /// What containers of this subnet send everything else to.
-    pub fn gateway(self, subnet: Subnet) -> Gateway {
+    /// What the host's end of a link has itself, for a container with these addresses.
+    pub fn here(self, addresses: &[IpAddr], subnets: &[Subnet], handed: bool) -> Vec<OnLink> {
+        let mut here = Vec::new();
+        if self == Self::Bridge {
+            return here;
+        }
+        if addresses.iter().any(IpAddr::is_ipv6) {
+            here.push(OnLink {
+                address: GATEWAY6.into(),
+                length: LINK_LOCAL_LENGTH,
+            });
+        }
+        let gateways = subnets.iter().filter(|subnet| {
+            let mut addresses = addresses.iter();
+            handed && addresses.any(|address| subnet.holds(*address))
+        });
+        here.extend(gateways.map(|subnet| OnLink {
+            address: second(*subnet),
+            length: subnet.family().bits(),
+        }));
+        here
+    }
+
+    /// What containers of this subnet send everything else to. An engine that sets
+    /// them up by itself makes no neighbours: the host's end has to answer for it.
+    pub fn gateway(self, subnet: Subnet, handed: bool) -> Gateway {
         match self {
-            Self::Routed => Gateway {
+            Self::Routed if !handed => Gateway {
                 address: match subnet.family() {
                     Family::V4 => GATEWAY4.into(),
                     Family::V6 => GATEWAY6.into(),
                 },
                 mac: Some(HOST_MAC),
             },
-            Self::Bridge => Gateway {
+            Self::Bridge | Self::Routed => Gateway {
                 address: second(subnet),
                 mac: None,
             },

@@ -189,17 +189,10 @@ fn endpoint_steps(wanted: &Wanted, seen: &Seen, steps: &mut Vec<Step>) {
     let routed = wanted.form == Form::Routed;
     let loopback = routed && wanted.from_loopback;
     link_steps(device, wanted.mtu, master, loopback, seen, link, steps);
-    let mut addresses = Vec::new();
-    if routed && wanted.addresses.iter().any(IpAddr::is_ipv6) {
-        addresses.push(OnLink {
-            address: GATEWAY6.into(),
-            length: LINK_LOCAL_LENGTH,
-        });
-    }
-    address_steps(device, &addresses, seen, link, steps);
-    let here: &[IpAddr] = if routed { &wanted.addresses } else { &[] };
-    neighbour_steps(device, here, wanted.mac, seen, link, steps);
-    route_steps(device, here, seen, link, steps);
+    address_steps(device, &wanted.here, seen, link, steps);
+    let behind: &[IpAddr] = if routed { &wanted.addresses } else { &[] };
+    neighbour_steps(device, behind, wanted.mac, seen, link, steps);
+    route_steps(device, behind, seen, link, steps);
 }
 
 fn find(seen: &Seen, device: Device, kind: Kind) -> Option<&SeenLink> {

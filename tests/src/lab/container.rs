@@ -14,7 +14,7 @@ use super::{Host, Lab, Namespace};
 /// What fits through VXLAN on an IPv4 uplink of 1500.
 pub const CONTAINER_MTU: u32 = 1450;
 /// Of the host's side of every container.
-const GATEWAY_MAC: &str = "02:77:ee:ee:ee:ee";
+const GATEWAY_MAC: &str = "06:77:ee:ee:ee:ee";
 
 #[derive(Debug, Clone)]
 pub struct Container {

@@ -10,6 +10,7 @@ use overlay::{
         plan::{Desired, Seen, Step, plan},
     },
     name::NetworkName,
+    subnet::{Family, Subnet},
 };
 use rustix::io::Errno;
 use socket::words::{Attach, Attached, Reason, Refusal};
@@ -33,7 +34,8 @@ use crate::kernel::{
 pub(super) struct Coming {
     pub endpoint: Endpoint,
     pub ground: Ground,
-    pub found: Found,
+    /// None: its engine fetches the link by itself.
+    pub found: Option<Found>,
     /// It was there before.
     pub again: bool,
 }
@@ -134,9 +136,13 @@ impl Owner {
             Some(Some(ground)) if !ground.up => return Ok(None),
             Some(Some(ground)) => ground.clone(),
         };
-        let found = sandbox::open(&attach.netns)?;
-        let ask = self.ask(attach, &found);
-        let made = self.book.attach(&ask, &ground.subnets, now());
+        let found = if attach.hand {
+            None
+        } else {
+            Some(sandbox::open(&attach.netns)?)
+        };
+        let ask = self.ask(attach, found.as_ref());
+        let made = self.book.attach(&ask, &families(attach, &ground), now());
         let made = made.map_err(refusal)?;
         let again = made.is_none();
         let endpoint = made.or_else(|| {
@@ -151,7 +157,7 @@ impl Owner {
         }))
     }
 
-    fn ask(&self, attach: &Attach, found: &Found) -> Ask {
+    fn ask(&self, attach: &Attach, found: Option<&Found>) -> Ask {
         Ask {
             network: attach.network.clone(),
             key: attach.key.clone(),
@@ -160,7 +166,7 @@ impl Owner {
             form: self.form(&attach.network),
             sandbox: Sandbox {
                 path: attach.netns.clone(),
-                inode: found.inode,
+                inode: found.map_or(0, |found| found.inode),
                 interface: attach.interface.clone(),
                 handed: attach.hand,
             },
@@ -187,13 +193,6 @@ impl Owner {
             Seen::default()
         };
         let steps = plan(&self.desired_of(ones), &seen);
-        let made: Vec<EndpointId> = steps
-            .iter()
-            .filter_map(|step| match step {
-                Step::Make(id) => Some(*id),
-                _ => None,
-            })
-            .collect();
         let ends: BTreeMap<EndpointId, (&Coming, String)> = ones
             .iter()
             .map(|one| {
@@ -212,7 +211,7 @@ impl Owner {
                 name: name.as_str(),
                 mac: one.endpoint.mac,
                 mtu: one.ground.mtu,
-                namespace: (!one.endpoint.sandbox.handed).then(|| one.found.file.as_fd()),
+                namespace: one.found.as_ref().map(|found| found.file.as_fd()),
             })
         };
         for failure in self.links.apply(&steps, other_end) {
@@ -226,9 +225,9 @@ impl Owner {
             if failures.contains_key(&id) {
                 continue;
             }
-            if !one.endpoint.sandbox.handed && (made.contains(&id) || one.again) {
+            if let Some(found) = &one.found {
                 let inside = one.ground.inside(&one.endpoint);
-                if let Err(error) = inside::set(one.found.file.as_fd(), &inside) {
+                if let Err(error) = inside::set(found.file.as_fd(), &inside) {
                     let text = options::sentence(&error);
                     failures.insert(id, Refusal::new(Reason::Kernel, text));
                     continue;
@@ -266,6 +265,18 @@ impl Owner {
     }
 }
 
+/// An engine that sets its containers up gives them what it asked for, and no more.
+fn families(attach: &Attach, ground: &Ground) -> Vec<Subnet> {
+    let subnets = ground.subnets.iter().copied();
+    let asked = |subnet: &Subnet| {
+        let mut addresses = attach.addresses.iter();
+        addresses.any(|address| Family::of(*address) == subnet.family())
+    };
+    subnets
+        .filter(|subnet| !attach.hand || asked(subnet))
+        .collect()
+}
+
 fn say(endpoint: &Endpoint) {
     let addresses: Vec<String> = endpoint.addresses.iter().map(ToString::to_string).collect();
     info!(
@@ -288,8 +299,11 @@ fn concerns(failure: &Failure, one: &Coming) -> bool {
 fn explain(failure: &Failure, one: &Coming) -> Refusal {
     let name = &one.endpoint.sandbox.interface;
     let is_made = matches!(failure.step, Step::Make(_));
-    if is_made && failure.errno == Some(Errno::EXIST) {
-        let there = inside::has_interface(one.found.file.as_fd(), name);
+    if let Some(found) = &one.found
+        && is_made
+        && failure.errno == Some(Errno::EXIST)
+    {
+        let there = inside::has_interface(found.file.as_fd(), name);
         if matches!(there, Ok(true)) {
             let text = format!("the container has an interface {name} already");
             return Refusal::new(Reason::InterfaceTaken, text);

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use options::clock;
 use overlay::endpoint::{
     Endpoint, EndpointId, Form,
+    book::Line,
     link::Device,
     plan::{Desired, Seen, Step, plan},
 };
@@ -18,6 +20,8 @@ const SETTLE: Duration = Duration::from_millis(5);
 const BREATH: u32 = 10;
 /// A namespace that is not found is looked for again after this.
 const TWICE: Duration = Duration::from_secs(2);
+/// An engine that has not made a container's namespace by then does not any more.
+const MAKING: Duration = Duration::from_secs(120);
 
 /// When to look.
 pub(super) struct Looks {
@@ -142,9 +146,15 @@ impl Owner {
     /// Namespaces that are gone twice in a row take their endpoints with them.
     async fn find_vanished(&mut self) {
         let now = Instant::now();
+        self.find_made();
         let mut gone = Vec::new();
         for endpoint in self.book.endpoints() {
             let id = endpoint.id();
+            let in_the_making =
+                endpoint.sandbox.inode == 0 && clock::now_ms() < endpoint.since.after(MAKING).0;
+            if in_the_making {
+                continue;
+            }
             if sandbox::is_there(&endpoint.sandbox) {
                 self.vanished.remove(&id);
             } else if now >= *self.vanished.entry(id).or_insert(now) + TWICE {
@@ -167,6 +177,23 @@ impl Owner {
         }
     }
 
+    /// Namespaces that engines have made since they asked.
+    fn find_made(&mut self) {
+        let made = self.book.endpoints().filter_map(|endpoint| {
+            if endpoint.sandbox.inode != 0 {
+                return None;
+            }
+            let inode = sandbox::open(&endpoint.sandbox.path).ok()?.inode;
+            let mut endpoint = endpoint.clone();
+            endpoint.sandbox.inode = inode;
+            Some(Line::Attached(endpoint))
+        });
+        let made: Vec<Line> = made.collect();
+        if !made.is_empty() {
+            self.write_or_owe(made);
+        }
+    }
+
     fn mend(&mut self, steps: &[Step]) {
         let made: BTreeSet<EndpointId> = steps
             .iter()
@@ -184,7 +211,7 @@ impl Owner {
                 Some(Coming {
                     endpoint: endpoint.clone(),
                     ground: self.ground(&endpoint.network)?,
-                    found: sandbox::again(&endpoint.sandbox)?,
+                    found: Some(sandbox::again(&endpoint.sandbox)?),
                     again: true,
                 })
             })
