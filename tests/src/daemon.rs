@@ -90,11 +90,7 @@ impl Daemon {
     /// SIGKILL.
     pub fn kill(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
-            let program = self.program;
-            child.kill().with_context(|| format!("kill {program}"))?;
-            child
-                .wait()
-                .with_context(|| format!("wait for {program}"))?;
+            process::kill(&mut child).with_context(|| self.program)?;
         }
         Ok(())
     }

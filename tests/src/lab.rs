@@ -14,12 +14,14 @@ use crate::{
 };
 
 mod agent;
+mod attached;
 pub mod by_hand;
 mod container;
 mod fault;
 pub mod forged;
 mod host;
 pub mod icmp;
+mod machine;
 mod namespace;
 mod nodes;
 mod picture;
@@ -31,6 +33,7 @@ mod switch;
 mod tcp;
 
 pub use agent::Agent;
+pub use attached::{Attached, wish};
 pub use container::{CONTAINER_MTU, Container, after};
 pub use host::{Host, UPLINK};
 pub use namespace::{Namespace, Running};
@@ -73,6 +76,7 @@ impl Lab {
             plan,
             directory: directory.path().join(format!("h{number}")),
             containers: AtomicU32::new(0),
+            machine: None,
         };
         Ok(Self {
             plan,

@@ -7,6 +7,7 @@ pub mod controller;
 pub mod crowd;
 pub mod daemon;
 pub mod dice;
+pub mod engine;
 pub mod etcd;
 pub mod history;
 pub mod lab;

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     io::Write,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
@@ -81,14 +82,47 @@ pub fn said_to(mut command: Command, input: &str) -> Result<Said> {
 
 /// Sends a signal such as `-STOP` to the very process that was started.
 pub fn signal(child: &Child, signal: &str) -> Result<()> {
+    signal_to(child.id(), signal)
+}
+
+pub fn signal_to(process: u32, signal: &str) -> Result<()> {
     let status = Command::new("kill")
-        .args([signal, &child.id().to_string()])
+        .args([signal, &process.to_string()])
         .status()
         .map_err(|error| missing("kill", error))?;
     if !status.success() {
-        bail!("kill {signal} {}: {status}", child.id());
+        bail!("kill {signal} {process}: {status}");
     }
     Ok(())
+}
+
+/// SIGKILL. In a machine the program itself is a child of the nsenter that was started,
+/// which ends with it.
+pub fn kill(child: &mut Child) -> Result<()> {
+    let id = child.id();
+    let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+    match children(id)?.first() {
+        Some(inner) if name == "nsenter\n" => drop(signal_to(*inner, "-KILL")),
+        _ => child.kill().context("kill")?,
+    }
+    child.wait().context("wait for its end").map(drop)
+}
+
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc").context("read /proc")? {
+        let process = entry?.file_name().to_string_lossy().parse();
+        let child = |process: &u32| parent_of(*process) == Some(parent);
+        children.extend(process.ok().filter(child));
+    }
+    Ok(children)
+}
+
+fn parent_of(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Its name, in parentheses, may hold anything.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace();
+    fields.nth(1)?.parse().ok()
 }
 
 pub fn missing(program: &str, error: std::io::Error) -> anyhow::Error {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{CONTAINER_MTU, Container, Namespace, Plan};
+use super::{CONTAINER_MTU, Container, Namespace, Plan, machine::Machine};
 
 /// The name of every machine's device on the switch.
 pub const UPLINK: &str = "eth0";
@@ -21,6 +21,8 @@ pub struct Host {
     pub(super) directory: PathBuf,
     /// How many there have been.
     pub(super) containers: AtomicU32,
+    /// Of one that is a whole machine.
+    pub(super) machine: Option<Machine>,
 }
 
 impl Host {

@@ -3,12 +3,13 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
+    fs::{self, File},
     io::{BufRead, BufReader, Read},
     os::fd::AsFd,
     panic,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -20,7 +21,7 @@ use crate::process::{self, Said, keep};
 /// What /sys shows is what it was mounted in; what is in /run, locks above all, is of
 /// one machine.
 const HOLD: &str = "mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run \
-    && ip link set lo up && echo held && exec sleep infinity";
+    && ip link set lo up && echo held $$ && exec sleep infinity";
 
 #[derive(Debug, Clone)]
 pub struct Namespace {
@@ -30,8 +31,20 @@ pub struct Namespace {
 
 #[derive(Debug)]
 struct Held {
-    holder: Child,
+    by: By,
     network: File,
+}
+
+#[derive(Debug)]
+enum By {
+    Holder(Child),
+    /// The first process of a machine, and the one that waits for it.
+    Machine {
+        first: u32,
+        holder: Mutex<Child>,
+    },
+    /// Somebody else, who is found by this path.
+    Other(PathBuf),
 }
 
 /// A process in a namespace, killed when this is dropped.
@@ -51,30 +64,88 @@ impl Namespace {
         let start = |name| Ok((name, Holder::start()?));
         let started: Result<Vec<(String, Holder)>> = names.into_iter().map(start).collect();
         let held = started?.into_iter().map(|(name, holder)| {
-            let held = holder.ready().with_context(|| format!("namespace {name}"));
-            Ok(Self {
-                name: name.into(),
-                held: Arc::new(held?),
-            })
+            let (_, child) = holder
+                .ready()
+                .with_context(|| format!("namespace {name}"))?;
+            let path = format!("/proc/{}/ns/net", child.id());
+            Self::found(name, By::Holder(child), Path::new(&path))
         });
         held.collect()
+    }
+
+    /// Of a whole machine, whose command to hold it says so as ours does.
+    pub(super) fn machine(name: String, hold: Command) -> Result<Self> {
+        let ready = Holder::of(hold)?.ready();
+        let (first, holder) = ready.with_context(|| format!("machine {name}"))?;
+        let path = format!("/proc/{first}/ns/net");
+        let holder = Mutex::new(holder);
+        Self::found(name, By::Machine { first, holder }, Path::new(&path))
+    }
+
+    /// One that somebody else holds, and that is here whatever becomes of them.
+    pub fn at(name: String, path: &Path) -> Result<Self> {
+        Self::found(name, By::Other(path.to_owned()), path)
+    }
+
+    fn found(name: String, by: By, path: &Path) -> Result<Self> {
+        let network = File::open(path).with_context(|| path.display().to_string())?;
+        Ok(Self {
+            name: name.into(),
+            held: Arc::new(Held { by, network }),
+        })
     }
 
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Of the process that holds it, which others name it by.
+    /// Of the process that holds it, which others name it by; 0 where we know of none.
     pub fn pid(&self) -> u32 {
-        self.held.holder.id()
+        match &self.held.by {
+            By::Holder(child) => child.id(),
+            By::Machine { first, .. } => *first,
+            By::Other(_) => 0,
+        }
+    }
+
+    /// A file or directory of this one, as it is found from everywhere.
+    pub fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
+    }
+
+    /// Writes one of them, and makes the directories above.
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> Result<()> {
+        let path = self.path(path);
+        let directory = path.parent().context("a file is in a directory")?;
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        fs::write(&path, text).with_context(|| path.display().to_string())
     }
 
     /// A command whose process is in here, and dies with this one.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = process::mortal("nsenter");
-        command.args(["-t", &self.pid().to_string(), "-n", "-m", "--"]);
+        let pid = self.pid().to_string();
+        match &self.held.by {
+            By::Holder(_) => command.args(["-t", &pid, "-n", "-m", "--"]),
+            // Only a child of nsenter is in the machine's namespace of processes.
+            By::Machine { .. } => command
+                .args(["-t", &pid, "-n", "-m", "-u", "-p", "--"])
+                .args(["setpriv", "--pdeathsig", "KILL"]),
+            By::Other(path) => command.arg(format!("--net={}", path.display())).arg("--"),
+        };
         command.arg(program);
         command
+    }
+
+    /// Ends the machine and all that runs there, and comes back when it has.
+    pub(super) fn end(&self) {
+        if let By::Machine { first, holder } = &self.held.by {
+            let mut holder = holder.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(None) = holder.try_wait() {
+                drop(process::signal_to(*first, "-KILL"));
+                drop(holder.wait());
+            }
+        }
     }
 
     /// Runs a command to its end, whatever that is.
@@ -111,15 +182,24 @@ impl Namespace {
     /// A setting by its name with slashes, such as `net/ipv4/ip_forward`.
     pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{name}");
-        let write = || std::fs::write(&path, value).with_context(|| format!("{path} = {value}"));
+        let write = || fs::write(&path, value).with_context(|| format!("{path} = {value}"));
         self.inside(write).with_context(|| self.name.to_string())
     }
 
     /// Starts what runs until it is killed or dropped.
     pub fn spawn(&self, arguments: &[&str]) -> Result<Running> {
+        self.spawn_with(arguments, Stdio::null(), Stdio::null())
+    }
+
+    /// The same; what it says is added to a file.
+    pub fn spawn_into(&self, arguments: &[&str], log: &Path) -> Result<Running> {
+        let log = File::options().create(true).append(true).open(log)?;
+        self.spawn_with(arguments, log.try_clone()?.into(), log.into())
+    }
+
+    fn spawn_with(&self, arguments: &[&str], out: Stdio, err: Stdio) -> Result<Running> {
         let mut command = self.of(arguments)?;
-        command.stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = keep(command)?;
         Ok(Running { child })
     }
@@ -156,10 +236,17 @@ impl Namespace {
     }
 }
 
-impl Drop for Held {
+impl Drop for By {
     fn drop(&mut self) {
-        drop(self.holder.kill());
-        drop(self.holder.wait());
+        let holder = match self {
+            Self::Holder(child) => child,
+            Self::Machine { holder, .. } => {
+                holder.get_mut().unwrap_or_else(PoisonError::into_inner)
+            }
+            Self::Other(_) => return,
+        };
+        drop(holder.kill());
+        drop(holder.wait());
     }
 }
 
@@ -180,8 +267,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(process::kill(&mut self.child));
     }
 }
 
@@ -195,6 +281,10 @@ impl Holder {
     fn start() -> Result<Self> {
         let mut command = process::mortal("unshare");
         command.args(["--net", "--mount", "sh", "-c", HOLD]);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = keep(command)?;
@@ -202,10 +292,11 @@ impl Holder {
         Ok(Self { child, stdout })
     }
 
-    fn ready(mut self) -> Result<Held> {
+    /// With the process that says so.
+    fn ready(mut self) -> Result<(u32, Child)> {
         let mut line = String::new();
         BufReader::new(self.stdout).read_line(&mut line)?;
-        if line != "held\n" {
+        let Some(pid) = line.strip_prefix("held ") else {
             drop(self.child.kill());
             let mut said = String::new();
             if let Some(stderr) = &mut self.child.stderr {
@@ -213,12 +304,7 @@ impl Holder {
             }
             drop(self.child.wait());
             bail!("the lab makes network namespaces, which only root may: {said}");
-        }
-        let path = format!("/proc/{}/ns/net", self.child.id());
-        let network = File::open(&path).with_context(|| path)?;
-        Ok(Held {
-            holder: self.child,
-            network,
-        })
+        };
+        Ok((pid.trim().parse()?, self.child))
     }
 }

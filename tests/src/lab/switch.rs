@@ -86,6 +86,12 @@ impl Switch {
         Ok(())
     }
 
+    /// Its uplink goes, whoever still holds the other end.
+    pub(super) fn forget(&self, number: u32) -> Result<()> {
+        let port = port(number);
+        self.namespace.ip(&[format!("link del {port}")])
+    }
+
     /// The cable of this machine is pulled: it has no carrier, and keeps its addresses.
     pub fn unplug(&self, number: u32) -> Result<()> {
         let port = port(number);
