@@ -58,14 +58,18 @@ impl Outcome {
             }
             ip
         };
-        let route = |gateway: &IpAddr| {
+        let routes = attached.gateways.iter().flat_map(|gateway| {
             let everything = if gateway.is_ipv4() {
                 "0.0.0.0/0"
             } else {
                 "::/0"
             };
-            object(json!({ "dst": everything, "gw": gateway }))
-        };
+            let pools = attached.pools.iter();
+            let pools = pools.filter(|pool| pool.address().is_ipv4() == gateway.is_ipv4());
+            let pools = pools.map(ToString::to_string);
+            let all = std::iter::once(everything.to_owned()).chain(pools);
+            all.map(move |dst| object(json!({ "dst": dst, "gw": gateway })))
+        });
         Self {
             interfaces: vec![
                 object(json!({
@@ -81,7 +85,7 @@ impl Outcome {
                 })),
             ],
             ips: attached.on_link.iter().map(ip).collect(),
-            routes: attached.gateways.iter().map(route).collect(),
+            routes: routes.collect(),
             dns: dns.clone(),
         }
     }
