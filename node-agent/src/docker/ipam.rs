@@ -1,0 +1,171 @@
+//! The IPAM half: Docker asks for pools and addresses. Addresses are held until Docker
+//! gives them back; whoever joins attaches with the one it holds.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use overlay::{
+    endpoint::{Form, Key},
+    hash::fnv1a,
+    subnet::{Family, Subnet},
+};
+use socket::words::{Ground, Held, Hold, Reason, Refusal, Unhold};
+
+use super::{
+    CallError, Driver,
+    pool::{self, Pool, PoolError},
+    words::{
+        GATEWAY, GivenAddress, GivenPool, ReleaseAddress, ReleasePool, RequestAddress, RequestPool,
+    },
+};
+
+/// Who holds what dockerd says it gave out before it was restarted.
+const BEFORE: &str = "docker/before";
+
+impl Driver {
+    pub(super) async fn request_pool(&self, ask: &RequestPool) -> Result<GivenPool, CallError> {
+        let chosen = pool::choose(ask, &self.door.grounds().await?)?;
+        if let Some(compared) = chosen.compared
+            && !self.notes.offer(chosen.pool.clone()).await?
+        {
+            let network = chosen.pool.network;
+            let pool = compared;
+            return Err(PoolError::Overlaps { pool, network }.into());
+        }
+        Ok(GivenPool {
+            pool_id: chosen.pool.to_string(),
+            pool: chosen.told,
+            data: BTreeMap::from([(GATEWAY.to_owned(), chosen.gateway)]),
+        })
+    }
+
+    pub(super) async fn release_pool(&self, ask: &ReleasePool) -> Result<(), CallError> {
+        if let Ok(pool) = ask.pool_id.parse() {
+            self.notes.settle(pool).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn request_address(
+        &self,
+        ask: &RequestAddress,
+    ) -> Result<GivenAddress, CallError> {
+        let pool: Pool = ask.pool_id.parse()?;
+        let asked = match ask.address.as_str() {
+            "" => None,
+            text => Some(address(text)?),
+        };
+        let grounds = self.door.grounds().await?;
+        if ask.is_gateway() {
+            let ground = pool::find(&pool.network, &grounds)?;
+            return gateway(ask, asked, pool::own(ground, pool.family)?);
+        }
+        let address = match (ask.mac(), asked) {
+            (None, Some(asked)) => self.hold_again(&pool, asked).await?,
+            (None, None) => self.hold(&pool, None, BEFORE).await?.address,
+            (Some(mac), Some(asked)) => self.hold(&pool, Some(asked), &by(mac)).await?.address,
+            (Some(mac), None) => match pool.range {
+                None => self.hold(&pool, None, &by(mac)).await?.address,
+                Some(range) => self.hold_in(&pool, range, mac).await?,
+            },
+        };
+        // It may have become ready while this waited.
+        let grounds = self.door.grounds().await?;
+        let ground = pool::find(&pool.network, &grounds)?;
+        Ok(given(address, on_link(ground, address)?))
+    }
+
+    pub(super) async fn release_address(&self, ask: &ReleaseAddress) -> Result<(), CallError> {
+        // What cannot be one of ours was never given.
+        let (Ok(pool), Ok(address)) = (ask.pool_id.parse::<Pool>(), address(&ask.address)) else {
+            return Ok(());
+        };
+        let network = pool.network;
+        match self.door.unhold(Unhold { network, address }).await {
+            Err(refusal) if refusal.reason != Reason::NotJoined => Err(refusal.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What Docker had before it was restarted, or is to give to nobody.
+    async fn hold_again(&self, pool: &Pool, asked: IpAddr) -> Result<IpAddr, CallError> {
+        match self.hold(pool, Some(asked), BEFORE).await {
+            Ok(held) => Ok(held.address),
+            // Held or attached still; and another host's is given to nobody here.
+            Err(refusal) if matches!(refusal.reason, Reason::Taken | Reason::NotOurs) => Ok(asked),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn hold_in(&self, pool: &Pool, range: Subnet, mac: &str) -> Result<IpAddr, CallError> {
+        let grounds = self.door.grounds().await?;
+        let own = pool::own(pool::find(&pool.network, &grounds)?, pool.family)?;
+        for candidate in pool::candidates(range, own, fnv1a(mac.as_bytes())) {
+            match self.hold(pool, Some(candidate), &by(mac)).await {
+                Ok(held) => return Ok(held.address),
+                // Somebody's, or nobody's to have.
+                Err(refusal) if matches!(refusal.reason, Reason::Taken | Reason::Bad) => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+        let message = format!("no address is left in {range}, the --ip-range of this network");
+        Err(Refusal::new(Reason::Exhausted, message).into())
+    }
+
+    async fn hold(&self, pool: &Pool, asked: Option<IpAddr>, by: &str) -> Result<Held, Refusal> {
+        let by: Key = by
+            .parse()
+            .map_err(|error| Refusal::new(Reason::Bad, format!("{by:?}: {error}")))?;
+        let hold = Hold {
+            network: pool.network.clone(),
+            address: asked,
+            family: pool.family,
+            by,
+        };
+        self.patiently(|| self.door.hold(hold.clone())).await
+    }
+}
+
+fn by(mac: &str) -> String {
+    format!("docker/{mac}")
+}
+
+fn gateway(
+    ask: &RequestAddress,
+    asked: Option<IpAddr>,
+    own: Subnet,
+) -> Result<GivenAddress, CallError> {
+    let gateway = pool::gateway(own);
+    // Docker names the one of a subnet that this host had once; there is none there.
+    match asked {
+        Some(asked) if own.holds(asked) && asked != gateway => {
+            Err(PoolError::Gateway { own, gateway }.into())
+        }
+        Some(asked) if Family::of(asked) != own.family() => {
+            Err(PoolError::Address(ask.address.clone()).into())
+        }
+        asked => Ok(given(asked.unwrap_or(gateway), own.length())),
+    }
+}
+
+/// How many bits of it are on a container's link.
+fn on_link(ground: &Ground, address: IpAddr) -> Result<u8, PoolError> {
+    let family = Family::of(address);
+    match ground.form {
+        Form::Routed => Ok(family.bits()),
+        Form::Bridge => Ok(pool::own(ground, family)?.length()),
+    }
+}
+
+fn given(address: IpAddr, length: u8) -> GivenAddress {
+    GivenAddress {
+        address: format!("{address}/{length}"),
+        data: BTreeMap::new(),
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, PoolError> {
+    let address = text.split('/').next().unwrap_or(text);
+    address
+        .parse()
+        .map_err(|_| PoolError::Address(text.to_owned()))
+}
