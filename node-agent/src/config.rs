@@ -62,6 +62,17 @@ pub struct Options {
         default_value = "default"
     )]
     pub networks: Vec<NetworkName>,
+    /// The networks whose containers are ports of a bridge, and not routed one by one
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub bridge: Vec<NetworkName>,
+    /// Serve this host's Docker its network driver `weft`; systemd's socket has it served as well
+    #[arg(
+        long,
+        value_name = "PATH",
+        num_args = 0..=1,
+        default_missing_value = crate::docker::SOCKET
+    )]
+    pub docker: Option<PathBuf>,
     /// Leave checksums of overlay packets to the hardware; off where TCP stalls and ping works
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub checksum_offload: ChecksumOffload,

@@ -2,6 +2,7 @@
 //! operators' (`/metrics`, `/healthz`, `/readyz`, `/status`).
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
@@ -18,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use overlay::name::NetworkName;
+use overlay::{datapath::firewall::Published, name::NetworkName};
 use thiserror::Error;
 use tokio::{
     net::UnixListener,
@@ -26,7 +27,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{metrics::Metrics, status::Status};
+use crate::{endpoints::Door, metrics::Metrics, status::Status};
+
+mod containers;
 
 /// The reconciler answers between two rounds; one takes a second at the most.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +41,9 @@ pub enum Request {
     Ready(oneshot::Sender<Option<String>>),
     Join(NetworkName, oneshot::Sender<Answer>),
     Leave(NetworkName, oneshot::Sender<Answer>),
+    /// These ports and no others are published on this host. The answer comes when it is
+    /// so, or with the reason why not.
+    Publish(BTreeSet<Published>, oneshot::Sender<Result<(), String>>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +54,9 @@ pub enum Answer {
 
 #[derive(Debug, Error)]
 pub enum SocketError {
-    #[error("--socket {}: that is no socket, and it stays what it is", .0.display())]
+    #[error("{}: that is no socket, and it stays what it is", .0.display())]
     NoSocket(PathBuf),
-    #[error("--socket {}: another agent answers there; give each its own", .0.display())]
+    #[error("{}: another agent answers there; give each its own", .0.display())]
     Taken(PathBuf),
     #[error("cannot {what} {}", path.display())]
     Io {
@@ -64,6 +70,7 @@ pub enum SocketError {
 #[derive(Clone)]
 pub struct Doors {
     pub requests: mpsc::Sender<Request>,
+    pub endpoints: Door,
     pub metrics: Metrics,
 }
 
@@ -82,7 +89,10 @@ impl Doors {
     pub fn socket(self) -> Router {
         let networks = put(join).delete(leave);
         let own = Router::new().route("/networks/{name}", networks);
-        own.with_state(self.clone()).merge(self.ops())
+        let containers = containers::routes(self.endpoints.clone());
+        own.with_state(self.clone())
+            .merge(containers)
+            .merge(self.ops())
     }
 }
 

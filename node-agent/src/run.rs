@@ -16,7 +16,8 @@ use tracing::info;
 use crate::{
     cleanup,
     config::{Options, Verb, host},
-    dry_run,
+    docker, dry_run,
+    endpoints::{Door, Grounds, Owner, owner},
     identity::Identity,
     kept::Kept,
     kernel::{Kernel, uplink::UplinkAsk},
@@ -56,11 +57,20 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
 
     let metrics = Metrics::default();
     let (ask, requests) = mpsc::channel(BACKLOG);
+    let (attach, containers) = mpsc::channel(BACKLOG);
+    let (grounds, grounded) = watch::channel(Grounds::new());
+    let owner = owner::Settings {
+        bridges: options.bridge.iter().cloned().collect(),
+        look_every: options.look_every,
+    };
+    let owner = Owner::open(owner, &options.state_dir, grounded, ask.clone())?;
     let doors = Doors {
         requests: ask,
+        endpoints: Door::new(attach),
         metrics: metrics.clone(),
     };
-    let socket = local::listen(&options.socket)?;
+    let socket = local::listen(&options.socket).context("--socket")?;
+    let docker = docker::serve(options.docker.clone(), &options.state_dir, doors.endpoints.clone());
     let ops = TcpListener::bind(options.ops_listen)
         .await
         .with_context(|| format!("cannot listen on --ops-listen {}", options.ops_listen))?;
@@ -83,6 +93,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         kept,
         joins,
         report,
+        grounds,
         metrics,
         Notify::from_environment(),
     );
@@ -104,8 +115,10 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         tokio::spawn(async move { keep(&urls, member, &mut identity, held, &told).await });
     // Whatever ends first ends the agent; what was not taken in yet is told again.
     tokio::select! {
-        done = reconciler.run(heard, requests, stop) => done,
+        done = reconciler.run(heard, requests, stop.clone()) => done,
+        done = owner.run(containers, stop) => done,
         error = session => Err(error.context("the session's task died")?.into()),
+        served = docker => Ok(served?),
         served = axum::serve(socket, doors.clone().socket()).into_future() => Ok(served?),
         served = axum::serve(ops, doors.ops()).into_future() => Ok(served?),
     }

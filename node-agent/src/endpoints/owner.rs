@@ -9,6 +9,7 @@ use std::{
 
 use options::clock;
 use overlay::{
+    datapath::firewall::Published,
     endpoint::{
         Endpoint, EndpointId, Form, WordError,
         book::{Book, Line},
@@ -64,7 +65,8 @@ pub struct Owner {
     links: Links,
     grounds: watch::Receiver<Grounds>,
     reconciler: mpsc::Sender<crate::local::Request>,
-    published: publish::Published,
+    /// What the reconciler was told last; none: it has to be told.
+    published: Option<BTreeSet<Published>>,
     /// Whose namespace was not found, and since when.
     vanished: BTreeMap<EndpointId, Instant>,
     failing: BTreeMap<EndpointId, String>,
@@ -100,7 +102,7 @@ impl Owner {
             links: Links::open()?,
             grounds,
             reconciler,
-            published: publish::Published::default(),
+            published: None,
             vanished: BTreeMap::new(),
             failing: BTreeMap::new(),
             waiting: Vec::new(),

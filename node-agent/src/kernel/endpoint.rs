@@ -312,7 +312,8 @@ pub(super) fn named(socket: &mut Socket, name: &str) -> Result<Option<Interface>
     }
 }
 
-/// Both ends at once, the container's where it belongs and both up.
+/// Both ends at once, the container's where it belongs. That one cannot be up before
+/// the kernel has joined them.
 fn pair(name: &str, other: OtherEnd<'_>) -> RouteRequest {
     let mut inside = LinkMessage::default();
     inside.attributes = vec![
@@ -321,10 +322,8 @@ fn pair(name: &str, other: OtherEnd<'_>) -> RouteRequest {
         LinkAttribute::Mtu(other.mtu),
     ];
     if let Some(namespace) = other.namespace {
-        inside
-            .attributes
-            .push(LinkAttribute::NetNsFd(namespace.as_raw_fd()));
-        up(&mut inside);
+        let namespace = LinkAttribute::NetNsFd(namespace.as_raw_fd());
+        inside.attributes.push(namespace);
     }
     let mut link = LinkMessage::default();
     up(&mut link);

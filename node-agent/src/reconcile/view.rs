@@ -11,6 +11,7 @@ use overlay::{
 use proto::v1;
 
 use super::{Reconciler, is_synced, tell_if_new};
+use crate::endpoints::{Grounds, ground::Ground};
 
 /// Peers that are named to the controller, with what is wrong with them.
 const NAMED: usize = 10;
@@ -134,9 +135,35 @@ impl Reconciler {
         let readiness = self.readiness();
         let report = self.report_of(&readiness);
         tell_if_new(&self.report, report);
+        tell_if_new(&self.grounds, self.grounds());
         self.notify.status(&readiness);
         let lag = self.behind.map(|since| since.elapsed());
         self.metrics.sample(&self.host, readiness.is_ready(), lag);
+    }
+
+    /// The networks, as those who attach containers need them.
+    fn grounds(&self) -> Grounds {
+        let ground = |name: &NetworkName| {
+            let member = self.host.member(name)?;
+            let wanted = member.wanted()?;
+            if self.host.rival(name).is_some() {
+                return None;
+            }
+            let network = member.network();
+            let device = self.kernel.devices().values();
+            let is_there = device.into_iter().any(|vni| *vni == member.vni());
+            Some(Ground {
+                vni: network.vni,
+                port: network.port,
+                subnets: wanted.own,
+                pools: network.pools().collect(),
+                mtu: wanted.device.mtu,
+                masquerade: network.masquerade,
+                up: is_there && !self.owed && !self.is_failing(member),
+            })
+        };
+        let wanted = self.wanted.keys();
+        wanted.map(|name| (name.clone(), ground(name))).collect()
     }
 
     fn report_of(&self, readiness: &Readiness) -> v1::Report {

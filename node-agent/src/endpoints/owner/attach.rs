@@ -126,6 +126,7 @@ impl Owner {
         for publish in &attach.publish {
             publish.check().map_err(|error| bad(&error))?;
         }
+        self.check_carriers(&attach.publish)?;
         let network = &attach.network;
         let ground = match self.grounds.borrow().get(network) {
             None => {
