@@ -50,6 +50,8 @@ pub enum Refusal {
     NoSetting(Vec<String>),
     #[error("there is no table inet weft")]
     NoTable,
+    #[error("there is no table filter")]
+    NoFilter,
     #[error("file exists: {0}")]
     NameTaken(String),
     #[error("a VXLAN device with the specified VNI already exists")]
@@ -167,6 +169,7 @@ impl Kernel {
                 self.state.firewall = Some(Seen {
                     frame: Some(firewall.frame.clone()),
                     sources: firewall.sources.clone(),
+                    published: firewall.published.clone(),
                 });
                 Ok(())
             }
@@ -181,6 +184,32 @@ impl Kernel {
             Step::Bar(address) => {
                 if let Ok(table) = self.table() {
                     table.sources.remove(address);
+                }
+                Ok(())
+            }
+            Step::Publish(port) => {
+                let published = &mut self.table()?.published;
+                published.retain(|other| other.place() != port.place());
+                published.insert(*port);
+                Ok(())
+            }
+            Step::Unpublish(port) => {
+                if let Ok(table) = self.table() {
+                    table.published.remove(port);
+                }
+                Ok(())
+            }
+            Step::Pass(passage) => {
+                let filter = self.state.filters.get_mut(&passage.filter);
+                let filter = filter.ok_or(Refusal::NoFilter)?;
+                filter.jumps = vec![1];
+                filter.rules = Some(passage.rules.clone());
+                Ok(())
+            }
+            Step::NoPass { filter, .. } => {
+                if let Some(filter) = self.state.filters.get_mut(filter) {
+                    filter.jumps.clear();
+                    filter.rules = None;
                 }
                 Ok(())
             }

@@ -5,8 +5,10 @@ mod foreign;
 mod hosts;
 mod leftovers;
 mod peers;
+mod ports;
 
 pub use foreign::{Foreign, foreign, is_foreign, plant};
 pub use hosts::{Part, Standing, doubtful_hosts, host, host_of, hosts};
 pub use leftovers::{leftovers, own_leftovers, parts};
 pub use peers::{changes, peers};
+pub use ports::{filters, ports};

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use overlay::{
     datapath::{
+        firewall::Published,
         observed::{Address, Fdb, Neighbour, SeenRoute},
         uplink::LEAST_MTU_V6,
     },
@@ -42,6 +43,9 @@ pub enum Tampering {
     Table,
     Source(IpAddr),
     SourceGone(IpAddr),
+    /// Added, or in place of what led elsewhere.
+    Port(Published),
+    PortGone(Published),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +125,19 @@ impl Kernel {
             Tampering::SourceGone(address) => {
                 if let Some(table) = &mut self.state.firewall {
                     table.sources.remove(address);
+                }
+            }
+            Tampering::Port(port) => {
+                if let Some(table) = &mut self.state.firewall {
+                    table
+                        .published
+                        .retain(|other| other.place() != port.place());
+                    table.published.insert(*port);
+                }
+            }
+            Tampering::PortGone(port) => {
+                if let Some(table) = &mut self.state.firewall {
+                    table.published.remove(port);
                 }
             }
         }

@@ -7,7 +7,10 @@
 //! - [`netlink`]: a socket; [`decode`] reads what it hears, [`message`] says what it asks.
 //! - [`look`]: everything that could be ours; [`apply`]: steps, done.
 //! - [`uplink`]: where packets leave the host; [`offload`]: who makes their checksums.
+//! - [`bandwidth`]: how fast endpoints may be.
+//! - [`forward`]: the way through somebody else's iptables.
 //! - [`nft`]: the firewall; [`sysctl`]: settings.
+//! - [`endpoint`]: the links of containers on the host's side; [`inside`]: on theirs.
 //! - [`events`]: what others change meanwhile.
 
 use std::{collections::BTreeMap, io};
@@ -20,14 +23,19 @@ use overlay::{
 use thiserror::Error;
 
 use self::{
+    forward::Forward,
     netlink::{NetlinkError, Socket},
     nft::NftError,
     offload::Ethtool,
 };
 
 pub mod apply;
+pub mod bandwidth;
 pub mod decode;
+pub mod endpoint;
 pub mod events;
+pub mod forward;
+pub mod inside;
 pub mod look;
 pub mod message;
 pub mod netlink;
@@ -52,6 +60,7 @@ pub struct Kernel {
     /// None: this kernel cannot tell.
     ethtool: Option<Ethtool>,
     firewall: nft::Table,
+    forward: Forward,
     devices: BTreeMap<u32, Vni>,
 }
 
@@ -77,13 +86,16 @@ impl Kernel {
             socket: Socket::open(NETLINK_ROUTE).map_err(KernelError::Netlink)?,
             ethtool: Ethtool::open().map_err(KernelError::Ethtool)?,
             firewall: nft::Table::open().map_err(KernelError::Firewall)?,
+            forward: Forward::default(),
             devices: BTreeMap::new(),
         })
     }
 
-    /// Takes over a firewall that an earlier run installed, if it is what it should be.
-    pub fn recognise_firewall(&mut self, frame: &Frame) -> Result<(), NftError> {
-        self.firewall.recognise(frame)
+    /// Takes over a firewall that an earlier run installed, if it is one that should be.
+    pub fn recognise_firewall(&mut self, frames: &[Frame]) -> Result<(), NftError> {
+        frames
+            .iter()
+            .try_for_each(|frame| self.firewall.recognise(frame))
     }
 
     /// Tells when somebody else changes the firewall.

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::ChecksumOffload,
+    endpoints::Grounds,
     kept::Kept,
     kernel::{Kernel, events::Events, uplink::UplinkAsk},
     local::Request,
@@ -37,6 +38,7 @@ use crate::{
     session::{Held, Joins, Told},
 };
 use look::Looked;
+use publish::Asker;
 use trouble::Trouble;
 pub use uplinks::may_offload;
 pub use view::Readiness;
@@ -44,6 +46,7 @@ pub use view::Readiness;
 mod hear;
 mod keep;
 mod look;
+mod publish;
 mod status;
 mod told;
 mod trouble;
@@ -72,6 +75,8 @@ pub struct Reconciler {
     turns: u64,
     joins: watch::Sender<Joins>,
     report: watch::Sender<v1::Report>,
+    /// What endpoints need to know of the networks.
+    grounds: watch::Sender<Grounds>,
     metrics: Metrics,
     notify: Notify,
     /// What is held of each network, in the kernel or on its way there.
@@ -92,6 +97,7 @@ pub struct Reconciler {
     changed: BTreeMap<NetworkName, BTreeMap<NodeName, WallMs>>,
     trouble: Trouble,
     steps: Vec<Step>,
+    askers: Vec<Asker>,
     look_at: Instant,
     /// What was told is in the kernel only after the next look.
     owed: bool,
@@ -114,6 +120,7 @@ impl Reconciler {
         kept: Kept,
         joins: watch::Sender<Joins>,
         report: watch::Sender<v1::Report>,
+        grounds: watch::Sender<Grounds>,
         metrics: Metrics,
         notify: Notify,
     ) -> Self {
@@ -127,6 +134,7 @@ impl Reconciler {
             turns: 0,
             joins,
             report,
+            grounds,
             metrics,
             notify,
             held: Held::default(),
@@ -139,6 +147,7 @@ impl Reconciler {
             changed: BTreeMap::new(),
             trouble: Trouble::default(),
             steps: Vec::new(),
+            askers: Vec::new(),
             look_at: now,
             owed: true,
             uplinks_at: Some(now),
@@ -236,6 +245,7 @@ impl Reconciler {
         if self.write_at.is_some_and(|at| at <= now) {
             self.write_anew();
         }
+        self.answer_askers();
         self.tell();
     }
 

@@ -5,7 +5,8 @@
 //! - [`device`], [`entry`]: the objects that Weft puts into a kernel.
 //! - [`member`]: one network on this host: its lease, its peers, what follows from them.
 //! - [`loss`]: a sudden loss of most peers is not obeyed at once.
-//! - [`firewall`]: who may send to the VXLAN port.
+//! - [`firewall`]: who may send to the VXLAN port, and which ports lead to containers.
+//! - [`forward`]: packets of the overlay pass under somebody else's iptables.
 //! - [`host`]: all networks together.
 //! - [`observed`]: what a kernel holds, and which of it is ours ([`observed::ours`]).
 //! - [`plan`]: the difference, as [`step::Step`]s in an order whose every prefix is safe.
@@ -14,6 +15,7 @@ pub mod claimed;
 pub mod device;
 pub mod entry;
 pub mod firewall;
+pub mod forward;
 pub mod host;
 pub mod loss;
 pub mod member;

@@ -124,6 +124,10 @@ pub fn is_foreign(seen: &Observed, us: &Us) -> Observed {
         !on_ours && !ours(Object::Route(route), us)
     });
     left.firewall = None;
+    for filter in left.filters.values_mut() {
+        filter.jumps.clear();
+        filter.rules = None;
+    }
     left.sysctls.clear();
     left
 }

@@ -11,7 +11,7 @@ use overlay::{
 };
 use proptest::prelude::*;
 
-use super::peers;
+use super::{peers, ports};
 
 /// One network of a host, and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum Standing {
 
 /// Hosts of one to three networks, of which everything is known.
 pub fn hosts() -> impl Strategy<Value = Host> {
-    some_hosts(Just(Standing::Synced).boxed())
+    some_hosts(Just(Standing::Synced).boxed(), Just(true).boxed())
 }
 
 /// Hosts that do not yet know everything; or do, now and then.
@@ -46,7 +46,7 @@ pub fn doubtful_hosts() -> impl Strategy<Value = Host> {
         Just(Standing::WithoutUplink),
         Just(Standing::Unknown),
     ];
-    some_hosts(standing.boxed())
+    some_hosts(standing.boxed(), any::<bool>().boxed())
 }
 
 /// A host of these networks.
@@ -74,7 +74,23 @@ pub fn host_of(mac: Mac, parts: &[Part]) -> Host {
     host
 }
 
-fn some_hosts(standing: BoxedStrategy<Standing>) -> impl Strategy<Value = Host> {
+fn some_hosts(
+    standing: BoxedStrategy<Standing>,
+    told: BoxedStrategy<bool>,
+) -> impl Strategy<Value = Host> {
+    let host = unpublished_hosts(standing);
+    (host, told).prop_flat_map(|(host, told)| {
+        ports(&host).prop_map(move |ports| {
+            let mut host = host.clone();
+            if told {
+                host.publish(ports).expect("one target to each place");
+            }
+            host
+        })
+    })
+}
+
+fn unpublished_hosts(standing: BoxedStrategy<Standing>) -> impl Strategy<Value = Host> {
     let mtu = prop_oneof![10 => Just(1500), 2 => Just(1320), 2 => Just(9000), 1 => Just(100)];
     (1..=3u8, mtu, any::<bool>(), 0..8u8).prop_flat_map(move |(count, mtu, offload, rival)| {
         let parts: Vec<_> = (0..count)

@@ -12,7 +12,7 @@ use overlay::{
 };
 use proptest::prelude::*;
 
-use super::{Part, Standing, foreign, host as make, host_of, peers, plant};
+use super::{Part, Standing, filters, foreign, host as make, host_of, peers, plant, ports};
 use crate::{
     kernel::{DISABLE_IPV6, Kernel, owned},
     tamper::{Damage, Tampering},
@@ -35,8 +35,11 @@ pub fn own_leftovers(host: &Host) -> impl Strategy<Value = Observed> + use<> {
     let mutated = prop::collection::vec(any::<prop::sample::Index>(), 0..6);
     let v6 = prop_oneof![3 => Just("0"), 1 => Just("1")];
     let mac = host.mac();
-    (past(host), mutated, v6).prop_map(move |(past, mutated, v6)| {
+    let past = past(host).prop_flat_map(|past| (ports(&past), Just(past)));
+    (past, mutated, v6, filters()).prop_map(move |((ports, mut past), mutated, v6, filters)| {
+        past.publish(ports).expect("one target to each place");
         let mut seen = Kernel::fresh(&past).observe();
+        seen.filters = filters;
         seen.sysctls.insert(owned(&DISABLE_IPV6), v6.into());
         let mut kernel = Kernel::under(&past, seen);
         kernel.apply_all(&plan(&past, &kernel.observe()).steps);

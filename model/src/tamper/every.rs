@@ -6,6 +6,7 @@ use overlay::{
     datapath::{
         device::Link,
         entry,
+        firewall::Published,
         host::Host,
         observed::{Address, Fdb, Hop, Neighbour, Object, SeenRoute, ours},
     },
@@ -73,6 +74,18 @@ impl Kernel {
             all.push(Tampering::Source(address("192.0.2.66")));
             let sources = table.sources.iter();
             all.extend(sources.map(|source| Tampering::SourceGone(*source)));
+            for port in &table.published {
+                let other = Published {
+                    to_port: port.to_port + 1,
+                    ..*port
+                };
+                let more = Published {
+                    host_port: 9_999,
+                    ..*port
+                };
+                all.extend([other, more].map(Tampering::Port));
+                all.push(Tampering::PortGone(*port));
+            }
         }
         all
     }

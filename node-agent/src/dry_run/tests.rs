@@ -42,6 +42,7 @@ fn a_table_for_the_same_peers_may_be_right() {
     let firewall = Firewall {
         frame: Frame::default(),
         sources: [peer].into(),
+        published: [].into(),
     };
     let replaced = || Plan {
         steps: vec![
@@ -54,6 +55,7 @@ fn a_table_for_the_same_peers_may_be_right() {
         firewall: Some(Seen {
             frame: None,
             sources: sources.iter().copied().collect(),
+            published: [].into(),
         }),
         ..Observed::default()
     };

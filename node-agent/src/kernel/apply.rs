@@ -1,6 +1,10 @@
 //! Steps, done in their order. Entries go many at a time.
 
-use std::{collections::BTreeMap, error::Error, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    net::IpAddr,
+};
 
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use overlay::{
@@ -15,6 +19,7 @@ use thiserror::Error;
 
 use super::{
     Failure, Kernel, Outcome,
+    forward::ForwardError,
     message::{self, RouteRequest},
     netlink::{NetlinkError, Refusal},
     nft::NftError,
@@ -36,6 +41,8 @@ enum StepError {
     Sysctl(#[from] SysctlError),
     #[error(transparent)]
     Firewall(#[from] NftError),
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
 }
 
 /// What can be done together.
@@ -43,6 +50,7 @@ enum StepError {
 enum Together {
     Entries,
     Sources,
+    Ports,
     Alone,
 }
 
@@ -58,6 +66,7 @@ impl Kernel {
             match Together::of(&group[0]) {
                 Together::Entries => self.entries_of(group, &mut outcome),
                 Together::Sources => self.sources(group, &mut outcome),
+                Together::Ports => self.ports(group, &mut outcome),
                 Together::Alone => {
                     let step = &group[0];
                     if let Err(error) = self.alone(step) {
@@ -115,11 +124,30 @@ impl Kernel {
         }
     }
 
+    fn ports(&mut self, steps: &[Step], outcome: &mut Outcome) {
+        let (mut new, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for step in steps {
+            match step {
+                Step::Publish(port) => new.insert(*port),
+                Step::Unpublish(port) => gone.insert(*port),
+                _ => false,
+            };
+        }
+        if let Err(error) = self.firewall.change_ports(&new, &gone) {
+            let error = StepError::from(error);
+            for step in steps {
+                outcome.fail(step, &error);
+            }
+        }
+    }
+
     fn alone(&mut self, step: &Step) -> Result<(), StepError> {
         match step {
             Step::Sysctl(sysctl) => sysctl::write(sysctl)?,
             Step::Firewall(firewall) => self.firewall.install(firewall)?,
             Step::NoFirewall => self.firewall.remove()?,
+            Step::Pass(passage) => self.forward.open(passage)?,
+            Step::NoPass { filter, jumps } => self.forward.close(*filter, *jumps)?,
             Step::Create(device) => self.create(device)?,
             Step::Delete { index, .. } => {
                 let deleted = self.do_it(message::delete(*index));
@@ -139,7 +167,9 @@ impl Kernel {
             | Step::SetRoute(_)
             | Step::DropRoute(_)
             | Step::Admit(_)
-            | Step::Bar(_) => unreachable!("{step} is not done alone"),
+            | Step::Bar(_)
+            | Step::Publish(_)
+            | Step::Unpublish(_) => unreachable!("{step} is not done alone"),
         }
         Ok(())
     }
@@ -191,9 +221,12 @@ impl Together {
             | Step::SetRoute(_)
             | Step::DropRoute(_) => Self::Entries,
             Step::Admit(_) | Step::Bar(_) => Self::Sources,
+            Step::Publish(_) | Step::Unpublish(_) => Self::Ports,
             Step::Sysctl(_)
             | Step::Firewall(_)
             | Step::NoFirewall
+            | Step::Pass(_)
+            | Step::NoPass { .. }
             | Step::Create(_)
             | Step::Delete { .. }
             | Step::Change { .. } => Self::Alone,

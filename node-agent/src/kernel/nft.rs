@@ -1,7 +1,8 @@
 //! The firewall in the kernel: the table `inet weft`.
 //!
 //! It is installed whole, in one transaction that first throws away what was there, so
-//! no packet ever finds it half. Only the peers' addresses are changed in place. What
+//! no packet ever finds it half. Only the peers' addresses and the published ports are
+//! changed in place. What
 //! others do to it is noticed by reading it: right after an install the kernel's own
 //! telling of it is kept, and later compared.
 
@@ -10,6 +11,7 @@ mod answer;
 mod layout;
 mod link;
 mod message;
+mod ports;
 mod rule;
 mod shape;
 mod sources;
@@ -22,7 +24,10 @@ use std::{
     net::IpAddr,
 };
 
-use overlay::datapath::firewall::{Firewall, Frame, Seen, TABLE};
+use overlay::{
+    datapath::firewall::{Firewall, Frame, Published, Seen, TABLE, published::Place},
+    subnet::Family,
+};
 use rustix::net::{AddressFamily, SocketType, netdevice};
 use thiserror::Error;
 
@@ -118,6 +123,7 @@ impl Table {
             return Ok(None);
         };
         let sources = sources::read(&mut self.link).map_err(failed)?;
+        let published = ports::read(&mut self.link).map_err(failed)?;
         let untouched = self.installed.as_ref().filter(|installed| {
             let same_devices = |indices| indices == installed.indices;
             installed.shape == shape && indices(&installed.frame).is_ok_and(same_devices)
@@ -125,6 +131,7 @@ impl Table {
         Ok(Some(Seen {
             frame: untouched.map(|installed| installed.frame.clone()),
             sources,
+            published,
         }))
     }
 
@@ -201,6 +208,78 @@ impl Table {
                 bar.remove(&source);
             }
         }
+    }
+
+    /// One transaction. What is published in the place of a new one goes; of the gone
+    /// those stay that lead elsewhere by now.
+    pub fn change_ports(
+        &mut self,
+        new: &BTreeSet<Published>,
+        gone: &BTreeSet<Published>,
+    ) -> Result<(), NftError> {
+        let failed = |trouble| NftError::Kernel {
+            what: "change the ports of",
+            trouble,
+        };
+        let places: BTreeSet<Place> = new.iter().map(Published::place).collect();
+        let mut attempts = 1..=ATTEMPTS;
+        loop {
+            let there = ports::read(&mut self.link).map_err(failed)?;
+            let goes = |port: &&Published| {
+                gone.contains(port) || (places.contains(&port.place()) && !new.contains(port))
+            };
+            let gone: BTreeSet<Published> = there.iter().filter(goes).copied().collect();
+            let new: BTreeSet<Published> = new.difference(&there).copied().collect();
+            if new.is_empty() && gone.is_empty() {
+                return Ok(());
+            }
+            attempts.next();
+            match self.link.commit(transaction::change_ports(&new, &gone)) {
+                Ok(()) => return Ok(()),
+                // Somebody was faster with one of them.
+                Err(trouble) if trouble.is_conflict() && !attempts.is_empty() => {}
+                Err(trouble) => return Err(failed(trouble)),
+            }
+        }
+    }
+
+    /// Could iptables-nft, whose table is an ordinary one, drop what is forwarded? Or has
+    /// it a chain of this name? Nothing is dropped where nothing was ever asked for.
+    pub fn could_filter(&mut self, family: Family, chain: &str) -> Result<bool, NftError> {
+        let failed = |trouble| NftError::Kernel {
+            what: "look beside",
+            trouble,
+        };
+        let of = match family {
+            Family::V4 => abi::FAMILY_IPV4,
+            Family::V6 => abi::FAMILY_IPV6,
+        };
+        let mut find = |name| {
+            let mut which = Attributes::default();
+            which
+                .text(abi::chain::TABLE, "filter")
+                .text(abi::chain::NAME, name);
+            let found = self.link.one_of(of, abi::message::GET_CHAIN, &which);
+            found.map_err(failed)
+        };
+        if find(chain)?.is_some() {
+            return Ok(true);
+        }
+        let Some(forward) = find("FORWARD")? else {
+            return Ok(false);
+        };
+        let number = |kind| answer::attribute(&forward, kind).map(<[u8]>::to_vec);
+        let accepts = Some(abi::verdict::ACCEPT.to_be_bytes().to_vec());
+        let nobody = Some(0u32.to_be_bytes().to_vec());
+        Ok(number(abi::chain::POLICY) != accepts || number(abi::chain::USERS) != nobody)
+    }
+
+    /// It counts the transactions of everybody in this namespace.
+    pub fn generation_of_all(&mut self) -> Result<u32, NftError> {
+        self.generation().map_err(|trouble| NftError::Kernel {
+            what: "look beside",
+            trouble,
+        })
     }
 
     fn port(&self) -> u32 {

@@ -37,9 +37,8 @@ impl Reconciler {
         let told = !std::mem::take(&mut self.steps).is_empty();
         let (began, used) = (Instant::now(), cpu_time());
         let settings = self.host.settings();
-        if let Some(frame) = self.host.frame()
-            && let Err(error) = block_in_place(|| self.kernel.recognise_firewall(&frame))
-        {
+        let frames = self.host.frames();
+        if let Err(error) = block_in_place(|| self.kernel.recognise_firewall(&frames)) {
             // Then it is installed again.
             debug!(%error);
         }
@@ -65,6 +64,7 @@ impl Reconciler {
         }
         self.trouble.blocked(&plan.blocked);
         self.perform(&plan.steps, true, events);
+        self.looked_for_ports();
     }
 
     /// Does these steps, which are all there is to do or what a change takes.

@@ -34,6 +34,7 @@ impl Reconciler {
                 self.join(network);
                 let _ = reply.send(Answer::Done);
             }
+            Request::Publish(ports, reply) => self.publish_ports(ports, reply),
             Request::Leave(network, reply) => {
                 let answer = if self.leave(&network) {
                     info!(%network, "leaving, as was asked on the socket");

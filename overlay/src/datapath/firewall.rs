@@ -1,9 +1,14 @@
 //! The nftables table `inet weft`: the VXLAN port is open to known peers alone, and
-//! containers reach no VTEP; packets that leave the overlay are masqueraded.
+//! containers reach no VTEP; packets that leave the overlay are masqueraded; ports of the
+//! host lead to containers: [`published`].
 
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use crate::subnet::Subnet;
+
+pub use published::{Ports, Published};
+
+pub mod published;
 
 /// The table's name; of its family, `inet`, there is only one such.
 pub const TABLE: &str = "weft";
@@ -20,6 +25,9 @@ pub struct Frame {
     pub pools: BTreeSet<Subnet>,
     /// The subnets of this node whose packets are masqueraded when they leave.
     pub masquerade: BTreeSet<Subnet>,
+    /// The subnets of this node to whose containers ports of the host lead; none while
+    /// no port does.
+    pub publishing: BTreeSet<Subnet>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +36,8 @@ pub struct Firewall {
     /// The underlay addresses of all peers: a set, so that ten thousand cost a packet
     /// no more than one.
     pub sources: BTreeSet<IpAddr>,
+    /// One to a place.
+    pub published: BTreeSet<Published>,
 }
 
 /// The table as a kernel has it.
@@ -36,6 +46,7 @@ pub struct Seen {
     /// What was installed, if nothing of it was changed since.
     pub frame: Option<Frame>,
     pub sources: BTreeSet<IpAddr>,
+    pub published: BTreeSet<Published>,
 }
 
 impl fmt::Display for Firewall {
@@ -55,10 +66,13 @@ impl fmt::Display for Firewall {
             uplinks.join(","),
             self.sources.len()
         )?;
-        if masquerade.is_empty() {
-            return Ok(());
+        if !masquerade.is_empty() {
+            let subnets: Vec<String> = masquerade.iter().map(Subnet::to_string).collect();
+            write!(f, ", masquerade {}", subnets.join(","))?;
         }
-        let subnets: Vec<String> = masquerade.iter().map(Subnet::to_string).collect();
-        write!(f, ", masquerade {}", subnets.join(","))
+        if !self.published.is_empty() {
+            write!(f, ", published: {}", self.published.len())?;
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    firewall::{Firewall, Frame},
+    firewall::Ports,
     member::{Known, Member},
     observed::{Address, Fdb, Neighbour, SeenRoute},
     step::{Step, Sysctl},
@@ -21,12 +21,15 @@ use crate::{
     subnet::{Family, Subnet},
 };
 
+mod firewall;
+
 /// What one host has joined, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     mac: Mac,
     /// None: joined, and nothing is known of it yet.
     joined: BTreeMap<NetworkName, Option<Member>>,
+    ports: Ports,
 }
 
 /// A setting, and the only value from which it is changed, where that matters.
@@ -51,6 +54,7 @@ impl Host {
         Self {
             mac,
             joined: BTreeMap::new(),
+            ports: Ports::Unknown,
         }
     }
 
@@ -159,31 +163,6 @@ impl Host {
         holder
             .map(|(name, _)| name)
             .filter(|holder| *holder != network)
-    }
-
-    /// None while no network knows its uplink.
-    pub fn firewall(&self) -> Option<Firewall> {
-        let frame = self.frame()?;
-        let sources = self
-            .carried()
-            .flat_map(|(member, _)| member.entries().sources.iter());
-        let sources = sources.map(|(address, ())| *address).collect();
-        Some(Firewall { frame, sources })
-    }
-
-    /// The firewall without the peers.
-    pub fn frame(&self) -> Option<Frame> {
-        let mut frame = Frame::default();
-        for (member, uplink) in self.carried() {
-            let network = member.network();
-            frame.ports.insert(network.port);
-            frame.uplinks.insert(uplink.name.clone());
-            frame.pools.extend(network.pools());
-            if network.masquerade {
-                frame.masquerade.extend(member.own());
-            }
-        }
-        (!frame.ports.is_empty()).then_some(frame)
     }
 
     /// The networks whose way out of the host is known.

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     device::{Change, Device, Difference, Link, name},
+    firewall::published,
     host::Host,
     member::{Known, Member, Wanted},
     observed::{Object, Observed, SeenRoute, Us, ours},
@@ -21,10 +22,12 @@ use super::{
 use crate::{network::Vni, record::Mac, subnet::Family};
 
 use compare::compare;
+use passages::{close, passages};
 use routes::{doomed, routes};
 pub(super) use routes::{is_exact, wanted_route};
 
 mod compare;
+mod passages;
 mod routes;
 
 /// What is to be done, and what somebody else stands in the way of.
@@ -66,6 +69,7 @@ pub fn plan(host: &Host, observed: &Observed) -> Plan {
         strays(host, observed, &us, &mut phases);
     }
     guard(host, observed, &mut phases);
+    passages(host, observed, &mut phases);
     for member in host.members() {
         let Some(wanted) = member.wanted() else {
             continue;
@@ -97,6 +101,8 @@ pub fn farewell(observed: &Observed, mac: Mac) -> Vec<Step> {
             .filter(|link| us.devices.contains(&link.index))
             .map(delete),
     );
+    let filters = observed.filters.iter().filter(|(_, seen)| seen.is_any());
+    steps.extend(filters.map(|(filter, seen)| close(*filter, seen)));
     // Last: until then nobody else may use the port.
     if observed.firewall.is_some() {
         steps.push(Step::NoFirewall);
@@ -105,18 +111,18 @@ pub fn farewell(observed: &Observed, mac: Mac) -> Vec<Step> {
 }
 
 fn guard(host: &Host, observed: &Observed, phases: &mut Phases) {
-    let Some(mut firewall) = host.firewall() else {
-        if observed.firewall.is_some() && host.is_complete() {
+    let nothing = BTreeSet::new();
+    let before = observed.firewall.as_ref();
+    let published = before.map_or(&nothing, |seen| &seen.published);
+    let Some(mut firewall) = host.firewall_beside(published) else {
+        let may_go = host.ports().known().is_some() || published.is_empty();
+        if before.is_some() && host.is_complete() && may_go {
             phases.last.push(Step::NoFirewall);
         }
         return;
     };
-    let intact = observed
-        .firewall
-        .as_ref()
-        .filter(|seen| seen.frame.as_ref() == Some(&firewall.frame));
+    let intact = before.filter(|seen| seen.frame.as_ref() == Some(&firewall.frame));
     let Some(seen) = intact else {
-        let before = observed.firewall.as_ref();
         if let Some(before) = before.filter(|_| !host.is_complete()) {
             firewall.sources.extend(&before.sources);
         }
@@ -127,6 +133,8 @@ fn guard(host: &Host, observed: &Observed, phases: &mut Phases) {
     phases
         .first
         .extend(missing.map(|address| Step::Admit(*address)));
+    let ports = published::changes(&seen.published, &firewall.published);
+    phases.first.extend(ports);
     if host.is_complete() {
         let stale = seen.sources.difference(&firewall.sources);
         phases.last.extend(stale.map(|address| Step::Bar(*address)));

@@ -6,7 +6,8 @@ use std::{fmt, net::IpAddr};
 use super::{
     device::{self, Change, Device},
     entry::{self, UNREACHABLE_METRIC},
-    firewall::Firewall,
+    firewall::{Firewall, Published, published::Key},
+    forward::{CHAIN, Filter, Passage},
 };
 use crate::{feed::Peer, network::Vni, record::Mac, subnet::Subnet};
 
@@ -19,6 +20,16 @@ pub enum Step {
     /// Packets of the overlay from this address are let in.
     Admit(IpAddr),
     Bar(IpAddr),
+    /// In place of whatever is published there.
+    Publish(Published),
+    /// Unless something else is published there by now.
+    Unpublish(Published),
+    /// Packets of the overlay pass a table of iptables.
+    Pass(Box<Passage>),
+    NoPass {
+        filter: Filter,
+        jumps: usize,
+    },
     Create(Box<Device>),
     Delete {
         index: u32,
@@ -112,6 +123,8 @@ impl Step {
             Self::Sysctl(_) => "sysctl",
             Self::Firewall(_) | Self::NoFirewall => "firewall",
             Self::Admit(_) | Self::Bar(_) => "source",
+            Self::Publish(_) | Self::Unpublish(_) => "port",
+            Self::Pass(_) | Self::NoPass { .. } => "forward",
             Self::Create(_) | Self::Delete { .. } | Self::Change { .. } => "device",
             Self::SetAddress { .. } | Self::DropAddress { .. } => "address",
             Self::SetFdb { .. } | Self::DropFdb { .. } => "fdb",
@@ -139,6 +152,10 @@ impl Step {
             | Self::NoFirewall
             | Self::Admit(_)
             | Self::Bar(_)
+            | Self::Publish(_)
+            | Self::Unpublish(_)
+            | Self::Pass(_)
+            | Self::NoPass { .. }
             | Self::Create(_)
             | Self::Delete { .. }
             | Self::DropRoute(_) => None,
@@ -158,10 +175,13 @@ impl Step {
             Self::Admit(address) => peer.underlay == *address,
             Self::Create(device) => device.vni == network,
             Self::Change { vni, .. } | Self::SetAddress { vni, .. } => *vni == network,
-            Self::Firewall(_) => true,
+            Self::Firewall(_) | Self::Pass(_) => true,
             Self::Sysctl(_)
             | Self::NoFirewall
             | Self::Bar(_)
+            | Self::Publish(_)
+            | Self::Unpublish(_)
+            | Self::NoPass { .. }
             | Self::Delete { .. }
             | Self::DropAddress { .. }
             | Self::DropFdb { .. }
@@ -175,6 +195,8 @@ impl Step {
         match self {
             Self::NoFirewall
             | Self::Bar(_)
+            | Self::Unpublish(_)
+            | Self::NoPass { .. }
             | Self::Delete { .. }
             | Self::DropAddress { .. }
             | Self::DropFdb { .. }
@@ -183,6 +205,8 @@ impl Step {
             Self::Sysctl(_)
             | Self::Firewall(_)
             | Self::Admit(_)
+            | Self::Publish(_)
+            | Self::Pass(_)
             | Self::Create(_)
             | Self::Change { .. }
             | Self::SetAddress { .. }
@@ -226,6 +250,17 @@ impl fmt::Display for Step {
             Self::NoFirewall => f.write_str("nft delete table inet weft"),
             Self::Admit(address) => write!(f, "nft add element inet weft peers {address}"),
             Self::Bar(address) => write!(f, "nft delete element inet weft peers {address}"),
+            Self::Publish(port) => {
+                let map = port.place().map();
+                write!(f, "nft add element inet weft {map} {{ {port} }}")
+            }
+            Self::Unpublish(port) => {
+                let place = port.place();
+                let map = place.map();
+                write!(f, "nft delete element inet weft {map} {{ {} }}", Key(place))
+            }
+            Self::Pass(passage) => passage.fmt(f),
+            Self::NoPass { filter, .. } => write!(f, "{filter} delete {CHAIN}"),
             Self::Create(device) => write!(
                 f,
                 "ip link add {} address {} mtu {} type vxlan id {} local {} dstport {} nolearning \

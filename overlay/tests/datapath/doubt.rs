@@ -104,8 +104,11 @@ proptest! {
         prop_assert_eq!((&now.links, &now.addresses), (&seen.links, &seen.addresses));
         prop_assert_eq!((&now.fdb, &now.neighbours), (&seen.fdb, &seen.neighbours));
         prop_assert_eq!(&now.routes, &seen.routes);
-        let sources = |seen: &Observed| seen.firewall.clone().map(|table| table.sources);
-        prop_assert_eq!(sources(&now), sources(&seen));
+        let elements = |seen: &Observed| {
+            let table = seen.firewall.clone();
+            table.map(|table| (table.sources, table.published))
+        };
+        prop_assert_eq!(elements(&now), elements(&seen));
     }
 
     /// Doubt ends somewhere, too: a plan has nothing more to do after two rounds.

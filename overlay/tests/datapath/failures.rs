@@ -46,6 +46,10 @@ fn network_of(step: &Step) -> Option<Vni> {
         | Step::NoFirewall
         | Step::Admit(_)
         | Step::Bar(_)
+        | Step::Publish(_)
+        | Step::Unpublish(_)
+        | Step::Pass(_)
+        | Step::NoPass { .. }
         | Step::Delete { .. }
         | Step::SetRoute(_)
         | Step::DropRoute(_) => None,
@@ -58,6 +62,8 @@ fn is_entry(step: &Step) -> bool {
         step,
         Step::Admit(_)
             | Step::Bar(_)
+            | Step::Publish(_)
+            | Step::Unpublish(_)
             | Step::SetFdb { .. }
             | Step::DropFdb { .. }
             | Step::SetNeighbour { .. }
@@ -172,6 +178,10 @@ fn differences(one: &Observed, other: &Observed) -> Vec<String> {
         for source in seen.firewall.iter().flat_map(|table| &table.sources) {
             items.push((format!("source {source}"), String::new()));
         }
+        for port in seen.firewall.iter().flat_map(|table| &table.published) {
+            let key = format!("port {:?}", port.place());
+            items.push((key, port.to_string()));
+        }
         items
     };
     differ(items(one), items(other));
@@ -182,6 +192,7 @@ fn differences(one: &Observed, other: &Observed) -> Vec<String> {
 fn key(step: &Step) -> String {
     match step {
         Step::Admit(address) | Step::Bar(address) => format!("source {address}"),
+        Step::Publish(port) | Step::Unpublish(port) => format!("port {:?}", port.place()),
         Step::SetFdb { vni, mac, .. } | Step::DropFdb { vni, mac } => format!("fdb {vni} {mac}"),
         Step::SetNeighbour { vni, address, .. } | Step::DropNeighbour { vni, address } => {
             format!("neighbour {vni} {address}")

@@ -80,5 +80,5 @@ fn every_kind_of_object_is_tampered_with() {
         })
         .unwrap();
     let kinds = kinds.take();
-    assert_eq!(kinds.len(), 16, "{kinds:?}");
+    assert_eq!(kinds.len(), 18, "{kinds:?}");
 }

@@ -9,11 +9,13 @@ use std::{
 use overlay::{
     datapath::{
         entry::{self, UNREACHABLE_METRIC},
+        firewall::Published,
         host::Host,
         member::{Known, Member},
         observed::{Hop, Observed, SeenRoute, Us},
         uplink::Uplink,
     },
+    endpoint::Protocol,
     feed::Peer,
     network::Encap,
     record::Mac,
@@ -32,6 +34,7 @@ pub fn wrong(host: &Host, seen: &Observed) -> Vec<String> {
         }
     }
     table(host, seen, &mut wrong);
+    filters(host, seen, &mut wrong);
     if host.is_complete() {
         for route in seen
             .routes
@@ -250,6 +253,32 @@ fn route(subnet: Subnet, metric: u32, hop: Hop, seen: &Observed, wrong: &mut Vec
     }
 }
 
+/// Where something could drop packets of the overlay, they pass; elsewhere nothing is ours.
+fn filters(host: &Host, seen: &Observed, wrong: &mut Vec<String>) {
+    for (filter, there) in &seen.filters {
+        let networks = host.members().filter(|member| member.uplink().is_some());
+        let pools: Vec<Subnet> = networks
+            .flat_map(|member| member.network().pools())
+            .filter(|pool| pool.family() == filter.family)
+            .collect();
+        let rules = there.rules.iter().flatten();
+        let names = |pool: &Subnet| {
+            let count = rules.clone().filter(|rule| {
+                let words: Vec<&str> = rule.split(' ').collect();
+                words.contains(&pool.to_string().as_str())
+            });
+            count.count()
+        };
+        if there.could_drop && !pools.is_empty() {
+            if there.jumps != [1] || !pools.iter().all(|pool| names(pool) >= 5) {
+                wrong.push(format!("{filter}: {there:?} for {pools:?}"));
+            }
+        } else if host.is_complete() && (there.rules.is_some() || !there.jumps.is_empty()) {
+            wrong.push(format!("{filter}: {there:?} for nothing"));
+        }
+    }
+}
+
 fn table(host: &Host, seen: &Observed, wrong: &mut Vec<String>) {
     // The port is guarded also where nothing fits through.
     let members: Vec<&Member> = host
@@ -267,6 +296,23 @@ fn table(host: &Host, seen: &Observed, wrong: &mut Vec<String>) {
         .flat_map(|member| peers(member))
         .map(|peer| peer.underlay)
         .collect();
+    if let Some(ports) = host.ports().known() {
+        let carried = |port: &&Published| {
+            let members = host.joined().filter_map(|(_, member)| member);
+            port.protocol == Protocol::Udp
+                && members
+                    .map(|member| member.network().port)
+                    .any(|carried| carried == port.host_port)
+        };
+        let wanted: BTreeSet<_> = ports
+            .iter()
+            .filter(|port| !carried(port))
+            .copied()
+            .collect();
+        if table.published != wanted && !members.is_empty() {
+            wrong.push(format!("published: {:?}", table.published));
+        }
+    }
     let missing: Vec<_> = sources.difference(&table.sources).collect();
     if !missing.is_empty() {
         wrong.push(format!("not admitted: {missing:?}"));
@@ -289,10 +335,13 @@ fn table(host: &Host, seen: &Observed, wrong: &mut Vec<String>) {
             .uplink()
             .map(|uplink| uplink.name.clone())
             .unwrap_or_default();
+        let publishing = !table.published.is_empty();
+        let led = |own: &Subnet| frame.publishing.contains(own) == publishing;
         let masqueraded = |own: &Subnet| frame.masquerade.contains(own) == network.masquerade;
         if !(frame.ports.contains(&network.port)
             && frame.uplinks.contains(&uplink)
             && network.pools().all(|pool| frame.pools.contains(&pool))
+            && member.own().iter().all(led)
             && member.own().iter().all(masqueraded))
         {
             wrong.push(format!("{frame:?} for {}", network.name));

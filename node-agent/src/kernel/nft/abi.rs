@@ -30,6 +30,8 @@ pub mod netlink {
 pub const SUBSYSTEM: u16 = 10;
 pub const FAMILY_ANY: u8 = 0;
 pub const FAMILY_INET: u8 = 1;
+pub const FAMILY_IPV4: u8 = 2;
+pub const FAMILY_IPV6: u8 = 10;
 
 pub mod message {
     pub const NEW_TABLE: u8 = 0;
@@ -65,6 +67,8 @@ pub mod chain {
     pub const NAME: u16 = 3;
     pub const HOOK: u16 = 4;
     pub const POLICY: u16 = 5;
+    /// How many rules it has, and how many lead there.
+    pub const USERS: u16 = 6;
     pub const TYPE: u16 = 7;
     pub const FLAGS: u16 = 10;
     pub const USERDATA: u16 = 12;
@@ -104,6 +108,9 @@ pub mod set {
     pub const USERDATA: u16 = 13;
     pub const EXPRESSION: u16 = 17;
     pub const EXPRESSIONS: u16 = 18;
+
+    /// Of the flags: its elements have data.
+    pub const MAP: u32 = 8;
 }
 
 pub mod element {
@@ -111,6 +118,7 @@ pub mod element {
     pub const SET: u16 = 2;
     pub const LIST: u16 = 3;
     pub const KEY: u16 = 1;
+    pub const DATA: u16 = 2;
 }
 
 pub mod data {
@@ -133,6 +141,8 @@ pub mod expression {
 
     pub const VERDICT_REGISTER: u32 = 0;
     pub const REGISTER: u32 = 1;
+    /// The first 4 bytes of `REGISTER`, under the name by which those behind it go on.
+    pub const SHORT_REGISTER: u32 = 8;
 
     pub mod immediate {
         pub const TO: u16 = 1;
@@ -151,10 +161,28 @@ pub mod expression {
         pub const DATA: u16 = 3;
 
         pub const EQUAL: u32 = 0;
+        pub const NOT_EQUAL: u32 = 1;
     }
     pub mod lookup {
         pub const SET: u16 = 1;
         pub const FROM: u16 = 2;
+        pub const TO: u16 = 3;
+    }
+    pub mod nat {
+        pub const KIND: u16 = 1;
+        pub const FAMILY: u16 = 2;
+        pub const ADDRESS: u16 = 3;
+        pub const PORT: u16 = 5;
+
+        pub const DESTINATION: u32 = 1;
+    }
+    pub mod connection {
+        pub const TO: u16 = 1;
+        pub const KEY: u16 = 2;
+
+        pub const STATUS: u32 = 2;
+        /// Of the status: packets of it go to another address than they are sent to.
+        pub const LED_ON: u32 = 1 << 5;
     }
     pub mod payload {
         pub const TO: u16 = 1;

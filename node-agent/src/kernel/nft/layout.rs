@@ -4,16 +4,21 @@
 //! and lets only known peers pass; it is the cheapest place there is. `guard` sees
 //! every packet from anywhere else, too, and must know that one from an uplink was
 //! looked at. Both ask for the protocol and the port first, so that all other traffic
-//! of the host pays one comparison per port in each. Nothing here asks for the state
-//! of a connection: the question alone would turn on the connection tracking of the
-//! whole namespace, which costs more than all of these rules.
+//! of the host pays one comparison per port in each. Unless something is masqueraded or
+//! published, nothing here asks for the state of a connection: the question alone would
+//! turn on the connection tracking of the whole namespace, which costs more than all of
+//! these rules.
 
 use std::collections::BTreeMap;
 
-use overlay::{datapath::firewall::Frame, subnet::Family};
+use overlay::{
+    datapath::firewall::Frame,
+    subnet::{Family, Subnet},
+};
 
 use super::{
     abi::hook,
+    ports::MAPS,
     rule::{Rule, Side},
     sources::set_of,
 };
@@ -40,6 +45,7 @@ const OURS: [&str; 2] = ["weft", "wv"];
 
 const PRIORITY_INGRESS: i32 = -500;
 const PRIORITY_RAW: i32 = -300;
+const PRIORITY_DESTINATION_NAT: i32 = -100;
 const PRIORITY_SOURCE_NAT: i32 = 100;
 
 /// All chains of the table.
@@ -69,7 +75,7 @@ pub fn chains(frame: &Frame, indices: &BTreeMap<String, u32>) -> Vec<Chain> {
         // Not a jump: nothing is to come back.
         to_each_port(frame, |rule| rule.goto("vx")),
     ));
-    if !frame.masquerade.is_empty() {
+    if is_tracked(frame) {
         chains.push(base(
             "outraw",
             "filter",
@@ -77,6 +83,8 @@ pub fn chains(frame: &Frame, indices: &BTreeMap<String, u32>) -> Vec<Chain> {
             PRIORITY_RAW,
             outraw(frame),
         ));
+    }
+    if !frame.masquerade.is_empty() {
         chains.push(base(
             "masq",
             "nat",
@@ -85,7 +93,88 @@ pub fn chains(frame: &Frame, indices: &BTreeMap<String, u32>) -> Vec<Chain> {
             masq(frame),
         ));
     }
+    if !frame.publishing.is_empty() {
+        chains.extend(publishing(frame));
+    }
     chains
+}
+
+/// What leads published ports on, which is asked once for a connection.
+fn publishing(frame: &Frame) -> [Chain; 6] {
+    let maps = MAPS.map(|map| Rule::new().led_on(map.family, map.of_one_address, map.name));
+    let here = || Rule::new().for_this_host().goto("published");
+    let loopback6 = "::1/128".parse().expect("it is a constant");
+    [
+        regular("published", maps.into()),
+        base(
+            "pub_in",
+            "nat",
+            hook::PREROUTING,
+            PRIORITY_DESTINATION_NAT,
+            vec![here()],
+        ),
+        base(
+            "pub_out",
+            "nat",
+            hook::OUTPUT,
+            PRIORITY_DESTINATION_NAT,
+            // From this address IPv6 sends to no other device: better refused than lost.
+            vec![
+                Rule::new().address_of(Side::Destination, loopback6).leave(),
+                here(),
+            ],
+        ),
+        base(
+            "hairpin",
+            "nat",
+            hook::POSTROUTING,
+            PRIORITY_SOURCE_NAT,
+            hairpin(frame),
+        ),
+        regular("loopback", loopback()),
+        base(
+            "pub_raw",
+            "filter",
+            hook::PREROUTING,
+            PRIORITY_RAW,
+            OURS.map(|prefix| Rule::new().in_prefix(prefix).goto("loopback"))
+                .into(),
+        ),
+    ]
+}
+
+/// Answers have to come back this way: a container that is led to itself or to its
+/// neighbour on a bridge, and the host at 127.0.0.1, get another address.
+fn hairpin(frame: &Frame) -> Vec<Rule> {
+    let own = frame.publishing.iter();
+    own.flat_map(|&own| {
+        let within = Rule::new()
+            .of_what_is_led_on()
+            .address_of(Side::Source, own)
+            .address_of(Side::Destination, own)
+            .masquerade();
+        let local = (own.family() == Family::V4).then(|| {
+            Rule::new()
+                .address_of(Side::Source, loopback4())
+                .address_of(Side::Destination, own)
+                .masquerade()
+        });
+        [Some(within), local]
+    })
+    .flatten()
+    .collect()
+}
+
+/// So that the host's 127.0.0.1 is led on, the kernel is told to take such addresses on
+/// the devices of containers; from there they must not come.
+fn loopback() -> Vec<Rule> {
+    [Side::Source, Side::Destination]
+        .map(|side| Rule::new().address_of(side, loopback4()).counted().drop())
+        .into()
+}
+
+fn loopback4() -> Subnet {
+    "127.0.0.0/8".parse().expect("it is a constant")
 }
 
 /// What reaches the port on an uplink. No route can be asked for at ingress, so this
@@ -201,13 +290,17 @@ fn masq(frame: &Frame) -> Vec<Rule> {
 
 const MULTICAST: [&str; 2] = ["224.0.0.0/4", "ff00::/8"];
 
-/// Connections are tracked because of the masquerading, if there is any.
 fn untracked(frame: &Frame, rule: Rule) -> Rule {
-    if frame.masquerade.is_empty() {
-        rule
-    } else {
+    if is_tracked(frame) {
         rule.notrack()
+    } else {
+        rule
     }
+}
+
+/// Connections are tracked because of what is masqueraded or published, if anything is.
+fn is_tracked(frame: &Frame) -> bool {
+    !(frame.masquerade.is_empty() && frame.publishing.is_empty())
 }
 
 fn to_each_port(frame: &Frame, end: impl Fn(Rule) -> Rule) -> Vec<Rule> {

@@ -7,7 +7,7 @@ use rustix::net::sockopt;
 use thiserror::Error;
 
 use super::{
-    abi::{message, netlink},
+    abi::{FAMILY_INET, message, netlink},
     answer::{Answer, Verdict, answers},
     message::{Attributes, Batch, question},
 };
@@ -47,6 +47,13 @@ impl Trouble {
     pub fn is_absence(&self) -> bool {
         let absent = rustix::io::Errno::NOENT.raw_os_error();
         matches!(self, Self::Refused { errno, .. } if *errno == absent)
+    }
+
+    /// Is it only that something is there, or is not?
+    pub fn is_conflict(&self) -> bool {
+        let conflicts = [rustix::io::Errno::EXIST, rustix::io::Errno::BUSY];
+        let there = conflicts.map(rustix::io::Errno::raw_os_error);
+        self.is_absence() || matches!(self, Self::Refused { errno, .. } if there.contains(errno))
     }
 }
 
@@ -121,7 +128,7 @@ impl Link {
     pub fn list(&mut self, sort: u8, of: &Attributes) -> Result<Vec<Vec<u8>>, Trouble> {
         for _ in 0..ATTEMPTS {
             let mut steady = true;
-            let found = self.ask(sort, netlink::DUMP, of, &mut steady)?;
+            let found = self.ask(sort, netlink::DUMP, FAMILY_INET, of, &mut steady)?;
             if steady {
                 return Ok(found);
             }
@@ -131,7 +138,17 @@ impl Link {
 
     /// One object by its name; none if it is not there.
     pub fn one(&mut self, sort: u8, of: &Attributes) -> Result<Option<Vec<u8>>, Trouble> {
-        match self.ask(sort, netlink::ACK, of, &mut true) {
+        self.one_of(FAMILY_INET, sort, of)
+    }
+
+    /// The same, of a table of another family.
+    pub fn one_of(
+        &mut self,
+        family: u8,
+        sort: u8,
+        of: &Attributes,
+    ) -> Result<Option<Vec<u8>>, Trouble> {
+        match self.ask(sort, netlink::ACK, family, of, &mut true) {
             Ok(found) => Ok(found.into_iter().next()),
             Err(trouble) if trouble.is_absence() => Ok(None),
             Err(trouble) => Err(trouble),
@@ -142,12 +159,13 @@ impl Link {
         &mut self,
         sort: u8,
         flags: u16,
+        family: u8,
         of: &Attributes,
         steady: &mut bool,
     ) -> Result<Vec<Vec<u8>>, Trouble> {
         let number = self.number;
         self.number = number.wrapping_add(1);
-        let bytes = question(sort, flags, number, of);
+        let bytes = question(sort, flags, family, number, of);
         self.socket.send(&bytes, 0).map_err(Trouble::Socket)?;
         let mut found = Vec::new();
         self.read(number, |answer| {

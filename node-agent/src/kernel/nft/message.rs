@@ -116,16 +116,16 @@ impl Batch {
 }
 
 /// One message outside of any batch: a question.
-pub fn question(message: u8, flags: u16, number: u32, attributes: &Attributes) -> Vec<u8> {
+pub fn question(
+    message: u8,
+    flags: u16,
+    family: u8,
+    number: u32,
+    attributes: &Attributes,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     let kind = abi::SUBSYSTEM << 8 | u16::from(message);
-    write(
-        &mut bytes,
-        kind,
-        flags,
-        [abi::FAMILY_INET, 0, 0, 0],
-        attributes,
-    );
+    write(&mut bytes, kind, flags, [family, 0, 0, 0], attributes);
     bytes[8..12].copy_from_slice(&number.to_ne_bytes());
     bytes
 }

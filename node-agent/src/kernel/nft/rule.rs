@@ -1,5 +1,7 @@
 //! Rules, in the words of this firewall. `nft list table inet weft` reads them back in
 //! its own: each is encoded as nft would encode it.
+//!
+//! - [`redirect`]: what leads published ports on.
 
 use std::net::IpAddr;
 
@@ -14,12 +16,16 @@ use super::{
     message::Attributes,
 };
 
+mod redirect;
+
 const UDP: u8 = 17;
 /// `NFPROTO_IPV4` and `NFPROTO_IPV6`.
 const IPV4: u8 = 2;
 const IPV6: u8 = 10;
 /// `RTN_UNICAST`: neither an own address nor one that many hosts hear.
 const UNICAST: u32 = 1;
+/// `RTN_LOCAL`
+const LOCAL: u32 = 2;
 /// Device names are compared as the kernel keeps them.
 const IFNAMSIZ: usize = 16;
 
@@ -133,6 +139,15 @@ impl Rule {
         .equals(&UNICAST.to_ne_bytes())
     }
 
+    /// `fib daddr type local`: an address of this host.
+    pub fn for_this_host(self) -> Self {
+        self.fib(
+            expression::fib::OF_DESTINATION,
+            expression::fib::ADDRESS_TYPE,
+        )
+        .equals(&LOCAL.to_ne_bytes())
+    }
+
     /// `fib saddr . iif oif exists`: an answer would leave by the device at which this
     /// came in.
     pub fn answered_the_same_way(self) -> Self {
@@ -183,15 +198,23 @@ impl Rule {
     }
 
     fn meta(self, key: u32) -> Self {
+        self.meta_to(REGISTER, key)
+    }
+
+    fn meta_to(self, register: u32, key: u32) -> Self {
         self.expression("meta", |meta| {
             meta.number(expression::meta::KEY, key);
-            meta.number(expression::meta::TO, REGISTER);
+            meta.number(expression::meta::TO, register);
         })
     }
 
     fn load(self, base: u32, offset: u32, width: u32) -> Self {
+        self.load_to(REGISTER, base, offset, width)
+    }
+
+    fn load_to(self, register: u32, base: u32, offset: u32, width: u32) -> Self {
         self.expression("payload", |payload| {
-            payload.number(expression::payload::TO, REGISTER);
+            payload.number(expression::payload::TO, register);
             payload.number(expression::payload::BASE, base);
             payload.number(expression::payload::OFFSET, offset);
             payload.number(expression::payload::LENGTH, width);
@@ -223,9 +246,13 @@ impl Rule {
     }
 
     fn equals(self, value: &[u8]) -> Self {
+        self.compared(expression::compare::EQUAL, value)
+    }
+
+    fn compared(self, operator: u32, value: &[u8]) -> Self {
         self.expression("cmp", |compare| {
             compare.number(expression::compare::FROM, REGISTER);
-            compare.number(expression::compare::OPERATOR, expression::compare::EQUAL);
+            compare.number(expression::compare::OPERATOR, operator);
             compare.nest(expression::compare::DATA, |data| {
                 data.bytes(data::VALUE, value);
             });

@@ -4,6 +4,8 @@
 mod install;
 mod namespace;
 mod packets;
+mod ports;
+mod published;
 mod tampering;
 mod watch;
 
@@ -24,6 +26,7 @@ fn frame() -> Frame {
             .map(|pool| pool.parse().unwrap())
             .into(),
         masquerade: BTreeSet::new(),
+        publishing: BTreeSet::new(),
     }
 }
 
@@ -38,6 +41,7 @@ fn firewall(frame: Frame, sources: &[&str]) -> Firewall {
     Firewall {
         frame,
         sources: addresses(sources),
+        published: BTreeSet::new(),
     }
 }
 
@@ -56,5 +60,6 @@ fn untouched(firewall: &Firewall) -> Option<Seen> {
     Some(Seen {
         frame: Some(firewall.frame.clone()),
         sources: firewall.sources.clone(),
+        published: firewall.published.clone(),
     })
 }

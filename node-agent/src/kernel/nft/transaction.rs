@@ -5,13 +5,13 @@ use std::{
     net::IpAddr,
 };
 
-use overlay::datapath::firewall::{Firewall, Frame, TABLE};
+use overlay::datapath::firewall::{Firewall, Frame, Published, TABLE};
 
 use super::{
     abi::{self, chain, hook, message, netlink},
     layout::{self, Chain},
     message::{Attributes, Batch},
-    sources,
+    ports, sources,
 };
 
 /// The transaction after which the table is this and nothing else.
@@ -24,6 +24,7 @@ pub fn install(firewall: &Firewall, indices: &BTreeMap<String, u32>) -> Batch {
     sources::declare(&mut batch, TABLE);
     sources::admit(&mut batch, firewall.sources.iter().copied());
     fill(&mut batch, TABLE, &firewall.frame, indices);
+    ports::publish(&mut batch, &firewall.published);
     batch
 }
 
@@ -38,6 +39,9 @@ pub fn rehearse(name: &str, frame: &Frame, indices: &BTreeMap<String, u32>) -> B
 }
 
 fn fill(batch: &mut Batch, table: &str, frame: &Frame, indices: &BTreeMap<String, u32>) {
+    if !frame.publishing.is_empty() {
+        ports::declare(batch, table);
+    }
     let chains = layout::chains(frame, indices);
     for chain in &chains {
         let declaration = declaration(table, chain);
@@ -69,6 +73,15 @@ pub fn change_sources(admit: &[IpAddr], bar: &BTreeSet<IpAddr>) -> Batch {
     let mut batch = Batch::new();
     sources::bar(&mut batch, bar.iter().copied());
     sources::admit(&mut batch, admit.iter().copied());
+    batch
+}
+
+/// Refused as a whole if one of the gone is not there, or something else is in the
+/// place of a new one.
+pub fn change_ports(new: &BTreeSet<Published>, gone: &BTreeSet<Published>) -> Batch {
+    let mut batch = Batch::new();
+    ports::unpublish(&mut batch, gone);
+    ports::publish(&mut batch, new);
     batch
 }
 

@@ -6,7 +6,11 @@ fn overlay(vni: Vni) -> Target {
         gateway: address("10.31.2.0"),
     }
 }
-use crate::datapath::firewall::Frame;
+use crate::{
+    datapath::{firewall::Frame, forward::Backend},
+    endpoint::Protocol,
+    subnet::Family,
+};
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -33,6 +37,18 @@ fn every() -> Vec<Step> {
         uplinks: ["eth0".to_owned(), "eth1".into()].into(),
         pools: [subnet("10.31.0.0/16")].into(),
         masquerade: [subnet("10.31.1.0/24")].into(),
+        publishing: [].into(),
+    };
+    let port = |at: Option<&str>| Published {
+        protocol: Protocol::Tcp,
+        at: at.map(address),
+        host_port: 8080,
+        to: address("10.31.1.5"),
+        to_port: 80,
+    };
+    let filter = Filter {
+        backend: Backend::Legacy,
+        family: Family::V6,
     };
     let doomed = |unreachable| {
         Step::DropRoute(Doomed {
@@ -52,6 +68,7 @@ fn every() -> Vec<Step> {
         Step::Firewall(Box::new(Firewall {
             frame: frame.clone(),
             sources: [address("192.0.2.2"), address("192.0.2.3")].into(),
+            published: [port(None)].into(),
         })),
         Step::Firewall(Box::new(Firewall {
             frame: Frame {
@@ -63,6 +80,14 @@ fn every() -> Vec<Step> {
         Step::NoFirewall,
         Step::Admit(address("2001:db8::2")),
         Step::Bar(address("192.0.2.2")),
+        Step::Publish(port(None)),
+        Step::Unpublish(port(Some("192.0.2.1"))),
+        Step::Pass(Box::new(Passage {
+            filter,
+            jumps: 0,
+            rules: vec![String::new(); 5],
+        })),
+        Step::NoPass { filter, jumps: 1 },
         Step::Create(Box::new(Device {
             vni,
             port: 4789,
@@ -127,11 +152,15 @@ fn a_step_prints_as_the_command_that_one_would_type() {
     let printed: Vec<String> = every().iter().map(Step::to_string).collect();
     let expected = [
         "sysctl -w net/ipv6/conf/eth0.7/accept_ra=2",
-        "nft replace table inet weft: udp 4789,4790 on eth0,eth1, sources: 2, masquerade 10.31.1.0/24",
+        "nft replace table inet weft: udp 4789,4790 on eth0,eth1, sources: 2, masquerade 10.31.1.0/24, published: 1",
         "nft replace table inet weft: udp 4789,4790 on eth0,eth1, sources: 0",
         "nft delete table inet weft",
         "nft add element inet weft peers 2001:db8::2",
         "nft delete element inet weft peers 192.0.2.2",
+        "nft add element inet weft pub4 { tcp . 8080 : 10.31.1.5 . 80 }",
+        "nft delete element inet weft pubat4 { 192.0.2.1 . tcp . 8080 }",
+        "ip6tables-legacy -I FORWARD -j WEFT-FORWARD, which accepts packets of the overlay by 5 rules",
+        "ip6tables-legacy delete WEFT-FORWARD",
         "ip link add weft1 address 02:77:00:00:00:01 mtu 1450 type vxlan id 1 local 192.0.2.1 \
          dstport 4789 nolearning dev if2",
         "ip link del weft9",
@@ -175,8 +204,11 @@ fn what_removes_prints_as_a_removal() {
 fn steps_are_counted_by_what_they_concern() {
     let kinds = [
         ("sysctl", "sysctl"),
+        ("nft add element inet weft pub", "port"),
+        ("nft delete element inet weft pub", "port"),
         ("nft add element", "source"),
         ("nft delete element", "source"),
+        ("ip6tables", "forward"),
         ("nft", "firewall"),
         ("ip link", "device"),
         ("ip addr", "address"),
@@ -213,7 +245,7 @@ fn a_step_serves_the_peer_that_it_is_done_for() {
         mac: Mac([2, 0x77, 0, 0, 0, number]),
     };
     let reach = entry::Reach {
-        families: vec![crate::subnet::Family::V4, crate::subnet::Family::V6],
+        families: vec![Family::V4, Family::V6],
         direct: Vec::new(),
     };
     let mut entries = entry::Entries::default();

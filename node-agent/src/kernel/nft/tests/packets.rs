@@ -64,11 +64,11 @@ impl Listener {
 }
 
 /// The packets that all counters of a chain of ours have seen.
-fn counted(chain: &str) -> u64 {
+pub fn counted(chain: &str) -> u64 {
     packets(&run(&format!("nft -j list chain inet weft {chain}")))
 }
 
-fn packets(listed: &str) -> u64 {
+pub fn packets(listed: &str) -> u64 {
     fn sum(value: &Value) -> u64 {
         match value {
             Value::Array(all) => all.iter().map(sum).sum(),
@@ -86,13 +86,13 @@ fn packets(listed: &str) -> u64 {
 }
 
 /// Another host at a device of ours.
-fn neighbour(device: &str, ours: [&str; 2], theirs: [&str; 2]) -> Host {
+pub fn neighbour(device: &str, ours: [&str; 2], theirs: [&str; 2]) -> Host {
     let host = Host::new();
     connect(&host, device, ours, theirs);
     host
 }
 
-fn connect(host: &Host, device: &str, ours: [&str; 2], theirs: [&str; 2]) {
+pub fn connect(host: &Host, device: &str, ours: [&str; 2], theirs: [&str; 2]) {
     run(&format!(
         "ip link add {device} type veth peer name eth0 netns {}
          ip addr add {} dev {device}; ip addr add {} dev {device} nodad
@@ -112,20 +112,20 @@ fn connect(host: &Host, device: &str, ours: [&str; 2], theirs: [&str; 2]) {
     ));
 }
 
-const UPLINK: [&str; 2] = ["192.0.2.1/24", "2001:db8:50::1/64"];
-const PEER: [&str; 2] = ["192.0.2.2/24", "2001:db8:50::2/64"];
-const SECOND: [&str; 2] = ["198.51.100.1/24", "2001:db8:51::1/64"];
-const OTHER: [&str; 2] = ["198.51.100.2/24", "2001:db8:51::2/64"];
+pub const UPLINK: [&str; 2] = ["192.0.2.1/24", "2001:db8:50::1/64"];
+pub const PEER: [&str; 2] = ["192.0.2.2/24", "2001:db8:50::2/64"];
+pub const SECOND: [&str; 2] = ["198.51.100.1/24", "2001:db8:51::1/64"];
+pub const OTHER: [&str; 2] = ["198.51.100.2/24", "2001:db8:51::2/64"];
 
 /// A router without the kernel's own check of the reverse path.
-fn router() {
+pub fn router() {
     run(
         "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
          net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
     );
 }
 
-fn installed(firewall: &Firewall) -> Table {
+pub fn installed(firewall: &Firewall) -> Table {
     let mut table = Table::open().unwrap();
     table.install(firewall).unwrap();
     table
@@ -238,7 +238,7 @@ fn on_another_device_a_source_must_also_come_the_way_that_leads_to_it() {
 }
 
 /// A container of this node, and what it needs to reach its host.
-fn container(device: &str, number: u32) -> Host {
+pub fn container(device: &str, number: u32) -> Host {
     let host = neighbour(
         device,
         ["169.254.1.1/32", "fd99::1/128"],
