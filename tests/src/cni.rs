@@ -96,7 +96,7 @@ impl List {
     }
 
     /// What one of them is told.
-    fn conf(
+    pub fn conf(
         &self,
         plugin: &Value,
         attachment: Option<&Attachment>,

@@ -410,9 +410,14 @@ fn check_sees_what_is_wrong() -> Result<()> {
         said.code == 100 && said.details.contains(&address),
         "{said}"
     );
-    namespace.ip(&["link del eth0"])?;
+    namespace.ip(&["link set eth0 down", "link set eth0 name other"])?;
     let said = refused(ground.runtime.check(&ground.list, &attachment))?;
     assert!(said.code == 100 && said.details.contains("eth0"), "{said}");
+    // The host sees its own end go, and makes the link anew.
+    namespace.ip(&["link del other"])?;
+    patiently("the link is there again", || {
+        ground.runtime.check(&ground.list, &attachment)
+    })?;
 
     ground.agent.kill()?;
     let said = refused(ground.runtime.check(&ground.list, &attachment))?;
