@@ -317,4 +317,4 @@ fn indices(frame: &Frame) -> Result<BTreeMap<String, u32>, NftError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -2,10 +2,10 @@
 //! are what the expectations come from.
 
 mod install;
-mod namespace;
-mod packets;
-mod ports;
-mod published;
+pub mod namespace;
+pub mod packets;
+pub mod ports;
+pub mod published;
 mod tampering;
 mod watch;
 

@@ -14,6 +14,11 @@ const INSIDE: &str = "WEFT_TEST_IN_NAMESPACE";
 /// Runs this test of the module `tests` in a new network namespace. The name is the
 /// path of the test below that module.
 pub fn alone(test: &str, body: impl FnOnce()) {
+    alone_in("kernel::nft::tests", test, body);
+}
+
+/// The same for a test of another module.
+pub fn alone_in(module: &str, test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         run(FRESH);
         return body();
@@ -22,7 +27,7 @@ pub fn alone(test: &str, body: impl FnOnce()) {
         .args(["--net", "--"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg(format!("kernel::nft::tests::{test}"))
+        .arg(format!("{module}::{test}"))
         .env(INSIDE, "1")
         .output()
         .unwrap();

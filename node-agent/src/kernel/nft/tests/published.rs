@@ -29,7 +29,7 @@ use crate::kernel::sysctl;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// In another host's namespace, or in the test's own.
-fn at<T: Send + 'static>(host: Option<&Host>, body: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn at<T: Send + 'static>(host: Option<&Host>, body: impl FnOnce() -> T + Send + 'static) -> T {
     let namespace = host.map(|host| File::open(format!("/proc/{}/ns/net", host.pid())).unwrap());
     let inside = move || {
         if let Some(namespace) = namespace {
@@ -43,7 +43,7 @@ fn at<T: Send + 'static>(host: Option<&Host>, body: impl FnOnce() -> T + Send + 
 
 /// Answers at this port, by TCP and UDP and in both families, with its name and whom it
 /// answers.
-fn serve(name: &'static str, host: &Host, port: u16) {
+pub fn serve(name: &'static str, host: &Host, port: u16) {
     let (tcp, udp) = at(Some(host), move || {
         let all = format!("[::]:{port}");
         (
@@ -67,7 +67,7 @@ fn serve(name: &'static str, host: &Host, port: u16) {
     });
 }
 
-fn tcp(from: Option<&Host>, to: SocketAddr) -> io::Result<String> {
+pub fn tcp(from: Option<&Host>, to: SocketAddr) -> io::Result<String> {
     at(from, move || {
         let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -77,7 +77,7 @@ fn tcp(from: Option<&Host>, to: SocketAddr) -> io::Result<String> {
     })
 }
 
-fn udp(from: Option<&Host>, to: SocketAddr) -> io::Result<String> {
+pub fn udp(from: Option<&Host>, to: SocketAddr) -> io::Result<String> {
     at(from, move || {
         let all = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(all)?;
@@ -90,11 +90,11 @@ fn udp(from: Option<&Host>, to: SocketAddr) -> io::Result<String> {
     })
 }
 
-fn place(address: &str, port: u16) -> SocketAddr {
+pub fn place(address: &str, port: u16) -> SocketAddr {
     SocketAddr::new(address.parse().unwrap(), port)
 }
 
-fn answers(from: Option<&Host>, address: &str, port: u16, expected: &str) {
+pub fn answers(from: Option<&Host>, address: &str, port: u16, expected: &str) {
     for (protocol, ask) in [("tcp", tcp as fn(_, _) -> _), ("udp", udp)] {
         let answer: io::Result<String> = ask(from, place(address, port));
         let state = || {
@@ -111,7 +111,7 @@ fn answers(from: Option<&Host>, address: &str, port: u16, expected: &str) {
     }
 }
 
-fn refuses(from: Option<&Host>, address: &str, port: u16) {
+pub fn refuses(from: Option<&Host>, address: &str, port: u16) {
     let answer = tcp(from, place(address, port));
     let refused = matches!(&answer, Err(error) if error.kind() == ErrorKind::ConnectionRefused);
     assert!(refused, "{address} port {port}: {answer:?}");
@@ -205,7 +205,7 @@ fn an_address_of_the_host_comes_before_all_of_them() {
 }
 
 /// A container on a bridge, whose neighbours are not behind this host.
-fn bridged(device: &str, number: u32) -> Host {
+pub fn bridged(device: &str, number: u32) -> Host {
     let host = Host::new();
     run(&format!(
         "ip link add {device} type veth peer name eth0 netns {}
