@@ -14,6 +14,7 @@ pub struct At {
     /// The socket of this host's agent
     #[arg(
         long,
+        global = true,
         value_name = "PATH",
         env = "WEFT_SOCKET",
         default_value = "/run/weft/agent.sock"

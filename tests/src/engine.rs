@@ -1,9 +1,9 @@
 //! Real container engines on the machines of a lab: Debian's packages as they come,
 //! with an image that is made here.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::lab::{Host, Namespace, Running};
 
@@ -19,7 +19,7 @@ pub use docker::Docker;
 pub use image::Image;
 pub use podman::Podman;
 pub use service::Service;
-pub use spaces::{lxc, netns, nspawn, runc};
+pub use spaces::{lxc, netns, nspawn, plain, runc};
 
 /// A running container, which says its name to whoever asks at port 80.
 pub struct Contained {
@@ -36,11 +36,15 @@ impl Contained {
     /// The process is named as its machine knows it.
     fn new(host: &Namespace, name: &str, process: u32, enter: &[&str]) -> Result<Self> {
         let network = host.path(&format!("/proc/{process}/ns/net"));
+        Self::within(host, name, &network, enter)
+    }
+
+    fn within(host: &Namespace, name: &str, network: &Path, enter: &[&str]) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             machine: host.clone(),
             enter: enter.iter().map(ToString::to_string).collect(),
-            network: Namespace::at(name.to_owned(), &network)?,
+            network: Namespace::at(name.to_owned(), network)?,
             _running: None,
         })
     }
@@ -58,9 +62,19 @@ impl Contained {
 
     /// What the container says that has this address, asked from within this one.
     pub fn asks(&self, address: IpAddr, port: u16) -> Result<String> {
-        let ask = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} {port}");
-        let answer = self.exec(&["/bin/sh", "-c", &ask])?;
-        body(&answer).with_context(|| format!("{} asks {address}: {answer:?}", self.name))
+        let said = self.asks_all(&[address], port)?;
+        said.into_iter().next().context("an answer")
+    }
+
+    /// The same of several, at once for the engine; of whoever does not answer nothing.
+    pub fn asks_all(&self, addresses: &[IpAddr], port: u16) -> Result<Vec<String>> {
+        let ask = |address: &IpAddr| {
+            let get = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'";
+            format!("echo \"$({get} | busybox nc -w 5 {address} {port} | tail -n 1)\"\n")
+        };
+        let all: String = addresses.iter().map(ask).collect();
+        let answers = self.exec(&["/bin/sh", "-c", &all])?;
+        Ok(answers.lines().map(str::to_owned).collect())
     }
 
     /// All of them that others may use.
@@ -106,11 +120,4 @@ pub fn ask(from: &Host, address: IpAddr, port: u16) -> Result<String> {
 /// The program of every container.
 fn says(name: &str) -> String {
     format!("mkdir -p /www; echo {name} >/www/index.html; exec httpd -f -p 80 -h /www")
-}
-
-fn body(answer: &str) -> Result<String> {
-    ensure!(answer.starts_with("HTTP/1."), "no answer");
-    let answer = answer.replace('\r', "");
-    let (_, body) = answer.split_once("\n\n").context("no content")?;
-    Ok(body.trim().to_owned())
 }

@@ -116,6 +116,22 @@ exec "$@""#;
     Ok(contained)
 }
 
+/// No engine at all: a program in the namespace, with the files of its machine.
+pub fn plain(host: &Host, name: &str, netns: &str) -> Result<Contained> {
+    let directory = host.directory().join(name);
+    fs::create_dir_all(&directory)?;
+    fs::write(directory.join("index.html"), name)?;
+    let (files, log) = (directory.display().to_string(), directory.join("log"));
+    let netns = format!("--net={netns}");
+    let serve = ["busybox", "httpd", "-f", "-p", "80", "-h", &files];
+    let running = host.spawn_into(&[&["nsenter", &netns, "--"], &serve[..]].concat(), &log)?;
+    // The path leads to the namespace while somebody has it mounted.
+    let path = host.path(netns.trim_start_matches("--net="));
+    let mut contained = Contained::within(host, name, &path, &["nsenter", &netns, "--"])?;
+    contained._running = Some(running);
+    Ok(contained)
+}
+
 /// The process whose root is this one, when it has become its program.
 fn leader(host: &Host, root: &Path) -> Result<u32> {
     for entry in fs::read_dir(host.path("/proc"))? {
