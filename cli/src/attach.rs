@@ -52,7 +52,7 @@ pub struct Attach {
     #[arg(long, value_name = "PORTS")]
     publish: Vec<Publish>,
     /// Bits a second towards and from the container: 100M, 1G/200M, -/50M [default: no bound]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     bandwidth: Option<Bandwidth>,
     /// Return only when the controllers know of it, too
     #[arg(long)]

@@ -44,6 +44,14 @@ fn what_is_typed_is_what_is_asked() {
 }
 
 #[test]
+fn one_way_may_have_no_bound() {
+    for (typed, meant) in [("-/50M", "-/50M"), ("1G/-", "1G/-"), ("8000", "8k/8k")] {
+        let attach = attach(&format!("weft attach --netns a --bandwidth {typed}")).unwrap();
+        assert_eq!(attach.bandwidth.unwrap().to_string(), meant);
+    }
+}
+
+#[test]
 fn one_namespace_has_one_key_whatever_names_it() {
     let key = |line: &str| attach(line).unwrap().words(WITHIN).unwrap().key;
     let pid = std::process::id();

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use socket::words::Attached;
 
 use super::{Host, Lab, Namespace, Place, UPLINK};
 use crate::{
@@ -67,6 +68,22 @@ impl Agent {
         let mut command = self.namespace.command(process::weft("weft-agent")?);
         command.arg("--socket").arg(&self.socket).args(arguments);
         process::said(command)
+    }
+
+    /// Runs `weft` on its host, with what asks it.
+    pub fn weft(&self, arguments: &[&str]) -> Result<Said> {
+        let mut command = self.namespace.command(process::weft("weft")?);
+        command.args(arguments).arg("--socket").arg(&self.socket);
+        process::said(command)
+    }
+
+    /// Attaches a namespace, by the process that holds it.
+    pub fn attach(&self, namespace: &Namespace, flags: &[&str]) -> Result<Attached> {
+        let pid = namespace.pid().to_string();
+        let attach = ["attach", "-o", "json", "--pid", &pid];
+        let said = self.weft(&[&attach[..], flags].concat())?;
+        ensure!(said.code == 0, "{flags:?}: {said:?}");
+        serde_json::from_str(&said.stdout).with_context(|| format!("{said:?}"))
     }
 
     pub fn socket(&self) -> &Path {

@@ -2,6 +2,7 @@
 //! agents on hosts of a lab, beside what the same kernel does without them in the same
 //! minutes.
 
+pub mod bandwidth;
 pub mod cpu;
 pub mod peers;
 pub mod traffic;

@@ -21,7 +21,15 @@ use tokio::task::block_in_place;
 use rate::{Rate, median};
 
 /// What may be asked for by name; by default all.
-const PARTS: [&str; 6] = ["leases", "sessions", "churn", "peers", "traffic", "hosts"];
+const PARTS: [&str; 7] = [
+    "leases",
+    "sessions",
+    "churn",
+    "peers",
+    "traffic",
+    "bandwidth",
+    "hosts",
+];
 const RUNS: usize = 3;
 const CLIENTS: [usize; 3] = [1, 64, 512];
 const SESSIONS: usize = 10_000;
@@ -52,6 +60,9 @@ async fn main() -> Result<()> {
     }
     if wanted("traffic") {
         block_in_place(datapath::traffic::run)?;
+    }
+    if wanted("bandwidth") {
+        block_in_place(datapath::bandwidth::run)?;
     }
     if wanted("hosts") {
         let sizes = sizes(&asked, "hosts", &hosts::SIZES)?;

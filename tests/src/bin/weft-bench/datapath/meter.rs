@@ -8,13 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use tests::{lab::Namespace, wait::DEADLINE};
 
 use crate::rate::middle;
 
 const LENGTH: Duration = Duration::from_secs(1);
+/// Of what is bounded: what goes before it counts, and how long it does.
+const BEFORE: Duration = Duration::from_secs(2);
+const WHILE: Duration = Duration::from_secs(4);
 /// As iperf3 writes.
 const BLOCK: usize = 128 << 10;
 const DATAGRAM: usize = 64;
@@ -55,6 +58,34 @@ impl Way<'_> {
         let elapsed = began.elapsed();
         let sent = sender.join().map_err(|_| anyhow!("the sender panicked"))?;
         sent.context("send")?;
+        Ok((bytes as f64 * 8.0 / elapsed.as_secs_f64()) as u64)
+    }
+
+    /// Bits a second of one TCP connection that has been going for a while: where there
+    /// is a bound, more goes at first.
+    pub fn steady(&self) -> Result<u64> {
+        let (mut sending, mut receiving) = self.connected()?;
+        let sender = thread::spawn(move || {
+            let block = vec![b'x'; BLOCK];
+            // Until nobody listens.
+            while sending.write_all(&block).is_ok() {}
+        });
+        let mut buffer = vec![0; BLOCK];
+        let mut read = || match receiving.read(&mut buffer)? {
+            0 => bail!("the sender ended"),
+            more => Ok(more),
+        };
+        let began = Instant::now();
+        while began.elapsed() < BEFORE {
+            read()?;
+        }
+        let (mut bytes, began) = (0, Instant::now());
+        while began.elapsed() < WHILE {
+            bytes += read()?;
+        }
+        let elapsed = began.elapsed();
+        drop(receiving);
+        sender.join().map_err(|_| anyhow!("the sender panicked"))?;
         Ok((bytes as f64 * 8.0 / elapsed.as_secs_f64()) as u64)
     }
 
