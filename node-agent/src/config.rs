@@ -65,6 +65,10 @@ pub struct Options {
     /// The networks whose containers are ports of a bridge, and not routed one by one
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub bridge: Vec<NetworkName>,
+    /// Keep flannel's subnet.env here (as /run/flannel/subnet.env) for the first network: its
+    /// containers then come by flannel's own CNI plugin alone, which gives the same addresses
+    #[arg(long, value_name = "PATH")]
+    pub subnet_env: Option<PathBuf>,
     /// Serve this host's Docker its network driver `weft`; systemd's socket has it served as well
     #[arg(
         long,

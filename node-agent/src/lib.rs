@@ -7,8 +7,10 @@
 
 pub mod cleanup;
 pub mod config;
+pub mod docker;
 pub mod dry_run;
 pub mod endpoints;
+pub mod frames;
 pub mod identity;
 pub mod kept;
 pub mod kernel;
@@ -21,3 +23,4 @@ pub mod run;
 pub mod session;
 pub mod show;
 pub mod status;
+pub mod subnet_env;

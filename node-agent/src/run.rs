@@ -27,7 +27,7 @@ use crate::{
     notify::Notify,
     reconcile::{Reconciler, Settings},
     session::{Joins, Member, keep},
-    show,
+    show, subnet_env,
 };
 
 /// What was told and is yet to be taken in.
@@ -59,8 +59,15 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     let (ask, requests) = mpsc::channel(BACKLOG);
     let (attach, containers) = mpsc::channel(BACKLOG);
     let (grounds, grounded) = watch::channel(Grounds::new());
+    let lent = options.subnet_env.as_ref();
+    let lent = lent.and_then(|_| options.networks.first().cloned());
+    let subnet_env = subnet_env::keep(
+        options.subnet_env.clone().zip(lent.clone()),
+        grounded.clone(),
+    );
     let owner = owner::Settings {
         bridges: options.bridge.iter().cloned().collect(),
+        lent: lent.clone(),
         look_every: options.look_every,
     };
     let owner = Owner::open(owner, &options.state_dir, grounded, ask.clone())?;
@@ -70,7 +77,11 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         metrics: metrics.clone(),
     };
     let socket = local::listen(&options.socket).context("--socket")?;
-    let docker = docker::serve(options.docker.clone(), &options.state_dir, doors.endpoints.clone());
+    let docker = docker::serve(
+        options.docker.clone(),
+        &options.state_dir,
+        doors.endpoints.clone(),
+    );
     let ops = TcpListener::bind(options.ops_listen)
         .await
         .with_context(|| format!("cannot listen on --ops-listen {}", options.ops_listen))?;
@@ -119,6 +130,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         done = owner.run(containers, stop) => done,
         error = session => Err(error.context("the session's task died")?.into()),
         served = docker => Ok(served?),
+        () = subnet_env => Ok(()),
         served = axum::serve(socket, doors.clone().socket()).into_future() => Ok(served?),
         served = axum::serve(ops, doors.ops()).into_future() => Ok(served?),
     }

@@ -51,6 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub struct Settings {
     /// The networks whose containers are ports of a bridge.
     pub bridges: BTreeSet<NetworkName>,
+    /// Somebody else gives its addresses on this host.
+    pub lent: Option<NetworkName>,
     pub look_every: Duration,
 }
 

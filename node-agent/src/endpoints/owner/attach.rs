@@ -128,6 +128,12 @@ impl Owner {
         }
         self.check_carriers(&attach.publish)?;
         let network = &attach.network;
+        if self.settings.lent.as_ref() == Some(network) {
+            let text = format!(
+                "flannel's plugin gives the addresses of network {network} on this host, as --subnet-env says; Weft would give the same ones"
+            );
+            return Err(Refusal::new(Reason::Bad, text));
+        }
         let ground = match self.grounds.borrow().get(network) {
             None => {
                 let text = format!("this host has not joined network {network}");
