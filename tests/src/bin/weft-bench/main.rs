@@ -4,6 +4,7 @@
 
 mod burst;
 mod churn;
+mod cni;
 mod datapath;
 mod hosts;
 mod leases;
@@ -21,13 +22,14 @@ use tokio::task::block_in_place;
 use rate::{Rate, median};
 
 /// What may be asked for by name; by default all.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     "leases",
     "sessions",
     "churn",
     "peers",
     "traffic",
     "bandwidth",
+    "cni",
     "hosts",
 ];
 const RUNS: usize = 3;
@@ -63,6 +65,9 @@ async fn main() -> Result<()> {
     }
     if wanted("bandwidth") {
         block_in_place(datapath::bandwidth::run)?;
+    }
+    if wanted("cni") {
+        block_in_place(cni::run)?;
     }
     if wanted("hosts") {
         let sizes = sizes(&asked, "hosts", &hosts::SIZES)?;
