@@ -17,6 +17,7 @@ pub enum Request {
     Check(Check, Answer<Vec<String>>),
     Hold(Hold, Answer<Held>),
     Unhold(Unhold, Answer<()>),
+    Holds(Answer<Vec<Hold>>),
     List(Answer<Vec<Shown>>),
     Use(Answer<Vec<Use>>),
     /// True: and mend what can be mended.
@@ -65,6 +66,11 @@ impl Door {
 
     pub async fn unhold(&self, unhold: Unhold) -> Result<(), Refusal> {
         self.ask(|answer| Request::Unhold(unhold, answer)).await
+    }
+
+    /// All addresses that are held, and by whom.
+    pub async fn holds(&self) -> Result<Vec<Hold>, Refusal> {
+        self.ask(Request::Holds).await
     }
 
     pub async fn list(&self) -> Result<Vec<Shown>, Refusal> {

@@ -44,6 +44,7 @@ impl Ground {
             addresses: endpoint.addresses.clone(),
             mac: endpoint.mac,
             from_loopback: answers_loopback(&endpoint.publish),
+            published: !endpoint.publish.is_empty(),
             bandwidth: endpoint.bandwidth,
         }
     }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use options::clock;
 use overlay::{
     datapath::firewall::Published,
@@ -29,6 +30,7 @@ use super::{
     door::{Answer, Name, Request},
     ground::{Ground, Grounds},
     journal::Journal,
+    remover::{Gone, Remover},
 };
 use crate::kernel::{
     endpoint::Links,
@@ -69,6 +71,10 @@ pub struct Owner {
     reconciler: mpsc::Sender<crate::local::Request>,
     /// What the reconciler was told last; none: it has to be told.
     published: Option<BTreeSet<Published>>,
+    remover: Remover,
+    /// Whose links are on their way out of the kernel.
+    going: BTreeSet<EndpointId>,
+    removed: mpsc::UnboundedReceiver<Gone>,
     /// Whose namespace was not found, and since when.
     vanished: BTreeMap<EndpointId, Instant>,
     failing: BTreeMap<EndpointId, String>,
@@ -95,6 +101,7 @@ impl Owner {
         if endpoints > 0 {
             info!(endpoints, "containers of before");
         }
+        let (remover, removed) = Remover::start()?;
         Ok(Self {
             settings,
             book,
@@ -105,6 +112,9 @@ impl Owner {
             grounds,
             reconciler,
             published: None,
+            remover,
+            going: BTreeSet::new(),
+            removed,
             vanished: BTreeMap::new(),
             failing: BTreeMap::new(),
             waiting: Vec::new(),
@@ -140,6 +150,10 @@ impl Owner {
                     }
                     self.looks.soon();
                     self.wait_no_more().await;
+                }
+                gone = self.removed.recv() => {
+                    let gone = gone.context("the thread that removes links died")?;
+                    self.removed(gone).await;
                 }
                 news = events.next() => self.hear(&news?),
                 () = sleep_until(wake) => {}
@@ -190,6 +204,7 @@ impl Owner {
                 Request::Check(check, answer) => reply(answer, self.check(&check)),
                 Request::Hold(hold, answer) => reply(answer, self.hold(&hold)),
                 Request::Unhold(unhold, answer) => reply(answer, self.unhold(unhold)),
+                Request::Holds(answer) => reply(answer, Ok(self.holds())),
                 Request::List(answer) => reply(answer, Ok(self.list())),
                 Request::Use(answer) => reply(answer, Ok(self.usage())),
                 Request::Audit(repair, answer) => {
@@ -218,7 +233,12 @@ impl Owner {
             .into_iter()
             .partition(|waiting| match grounds.get(&waiting.attach.network) {
                 None => true,
-                Some(ground) => ground.as_ref().is_some_and(|ground| ground.up),
+                Some(ground) => {
+                    let attach = &waiting.attach;
+                    let id = EndpointId::of(&attach.network, &attach.key);
+                    let up = ground.as_ref().is_some_and(|ground| ground.up);
+                    up && !self.going.contains(&id)
+                }
             });
         self.waiting = waiting;
         if !ready.is_empty() {

@@ -256,7 +256,7 @@ impl Host {
             .map(|wanted| super::plan::is_exact(route, wanted, devices));
         match exact {
             Some(exact) => exact && !gone,
-            None => gone || route.protocol != super::entry::PROTOCOL,
+            None => gone || route.protocol != super::entry::PROTOCOL || route.is_endpoints(),
         }
     }
 

@@ -141,20 +141,25 @@ pub fn ours(object: Object<'_>, us: &Us) -> bool {
         // A route of ours whose protocol was changed still has a metric that nobody
         // else would give it, on a device that is ours.
         Object::Route(route) => {
-            let (on_ours, straight) = match route.hop {
-                Hop::Gateway { device, .. } => (us.devices.contains(&device), false),
-                Hop::Device(device) => (us.devices.contains(&device), true),
-                Hop::Unreachable | Hop::Other => (false, false),
+            let on_ours = match route.hop {
+                Hop::Gateway { device, .. } | Hop::Device(device) => us.devices.contains(&device),
+                Hop::Unreachable | Hop::Other => false,
             };
-            // A host's address straight behind another device is an endpoint's, and
-            // its plan's to judge.
-            let host = route.subnet.length() == route.subnet.family().bits();
-            if straight && host && !on_ours {
+            if route.is_endpoints() && !on_ours {
                 return false;
             }
             route.protocol == PROTOCOL || (on_ours && route.metric == entry::metric(route.subnet))
         }
         Object::Table(name) => name == TABLE,
+    }
+}
+
+impl SeenRoute {
+    /// To one address, straight behind a device: if it is ours it is an endpoint's, and
+    /// their plan's to judge.
+    pub fn is_endpoints(&self) -> bool {
+        let whole = self.subnet.length() == self.subnet.family().bits();
+        whole && matches!(self.hop, Hop::Device(_))
     }
 }
 

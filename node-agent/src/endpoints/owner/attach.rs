@@ -95,7 +95,7 @@ impl Owner {
         let undone = undone.filter(|one| failures.contains_key(&one.endpoint.id()));
         let undone: Vec<Endpoint> = undone.map(|one| one.endpoint.clone()).collect();
         if !undone.is_empty() {
-            self.undo(&undone).await;
+            self.remove(&undone, Vec::new()).await;
         }
         for (one, answer) in ones.into_iter().zip(answers) {
             let id = one.endpoint.id();
@@ -143,6 +143,11 @@ impl Owner {
             Some(Some(ground)) if !ground.up => return Ok(None),
             Some(Some(ground)) => ground.clone(),
         };
+        // The kernel is about to lose the link of the last one with this key.
+        let id = EndpointId::of(&attach.network, &attach.key);
+        if self.going.contains(&id) {
+            return Ok(None);
+        }
         let found = if attach.hand {
             None
         } else {
@@ -152,10 +157,7 @@ impl Owner {
         let made = self.book.attach(&ask, &families(attach, &ground), now());
         let made = made.map_err(refusal)?;
         let again = made.is_none();
-        let endpoint = made.or_else(|| {
-            let id = EndpointId::of(&attach.network, &attach.key);
-            self.book.endpoint(id).cloned()
-        });
+        let endpoint = made.or_else(|| self.book.endpoint(id).cloned());
         Ok(endpoint.map(|endpoint| Coming {
             endpoint,
             ground,

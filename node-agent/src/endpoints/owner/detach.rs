@@ -1,11 +1,18 @@
 //! Containers go.
 
-use overlay::endpoint::{Endpoint, EndpointId, book::Line, plan::Step};
+use overlay::endpoint::{Endpoint, EndpointId, book::Line, plan::Kind};
 use socket::words::{Detach, Reason, Refusal};
 use tokio::task::block_in_place;
 use tracing::{info, warn};
 
-use super::{super::door::Answer, Owner, now, reply};
+use super::{
+    super::{
+        door::Answer,
+        remover::{Going, Gone},
+    },
+    Owner, now, reply,
+};
+use crate::kernel::netlink::NetlinkError;
 
 impl Owner {
     pub(super) async fn detach(&mut self, asked: Vec<(Detach, Answer<()>)>) {
@@ -33,19 +40,12 @@ impl Owner {
         for endpoint in &going {
             info!(network = %endpoint.network, key = %endpoint.key, "detached");
         }
-        let left = self.remove(&going).await;
-        for answer in answers {
-            reply(answer, left.clone());
-        }
+        self.remove(&going, answers).await;
     }
 
-    /// As if they had never come.
-    pub(super) async fn undo(&mut self, undone: &[Endpoint]) {
-        drop(self.remove(undone).await);
-    }
-
-    /// Takes endpoints out of the book and their links out of the kernel.
-    pub(super) async fn remove(&mut self, going: &[Endpoint]) -> Result<(), Refusal> {
+    /// Takes endpoints out of the book, and their links out of the kernel: whoever
+    /// waits is answered when they are gone.
+    pub(super) async fn remove(&mut self, going: &[Endpoint], answers: Vec<Answer<()>>) {
         let at = now();
         let gone = |endpoint: &Endpoint| Line::Detached {
             network: endpoint.network.clone(),
@@ -62,14 +62,38 @@ impl Owner {
         {
             warn!(reason, "ports of containers that are gone stay published");
         }
-        let removed = block_in_place(|| self.unlink(going));
-        // A bridge without ports goes with the next look.
-        self.looks.soon();
-        removed
+        match block_in_place(|| self.links_of(going)) {
+            Ok(links) => {
+                self.going.extend(links.iter().map(|(id, _)| *id));
+                self.remover.remove(Going { links, answers });
+            }
+            Err(error) => {
+                let refusal = Refusal::new(Reason::Kernel, options::sentence(&error));
+                for answer in answers {
+                    reply(answer, Err(refusal.clone()));
+                }
+            }
+        }
     }
 
-    fn unlink(&mut self, going: &[Endpoint]) -> Result<(), Refusal> {
-        let mut steps = Vec::with_capacity(going.len());
+    /// The links of these are gone, or stay.
+    pub(super) async fn removed(&mut self, gone: Gone) {
+        for (id, _) in &gone.going.links {
+            self.going.remove(id);
+        }
+        if let Err(refusal) = &gone.result {
+            warn!(reason = %refusal, "links of containers that are gone stay");
+        }
+        for answer in gone.going.answers {
+            reply(answer, gone.result.clone());
+        }
+        // A bridge without ports goes with the next look.
+        self.looks.soon();
+        self.wait_no_more().await;
+    }
+
+    fn links_of(&mut self, going: &[Endpoint]) -> Result<Vec<(EndpointId, u32)>, NetlinkError> {
+        let mut links = Vec::with_capacity(going.len());
         for endpoint in going {
             let id = endpoint.id();
             if endpoint.bandwidth.egress.is_some()
@@ -77,26 +101,11 @@ impl Owner {
             {
                 warn!(reason = %options::sentence(&error), "the bandwidth's device stays");
             }
-            let name = id.device();
-            match self.links.link(&name) {
-                // It may be somebody else's, of the same name.
-                Ok(Some(link)) if link.kind.is_some() => steps.push(Step::Delete {
-                    index: link.index,
-                    name,
-                }),
-                Ok(_) => {}
-                Err(error) => {
-                    return Err(Refusal::new(Reason::Kernel, options::sentence(&error)));
-                }
-            }
+            let link = self.links.link(&id.device())?;
+            // It may be somebody else's, of the same name.
+            let link = link.filter(|link| link.kind == Some(Kind::Veth));
+            links.extend(link.map(|link| (id, link.index)));
         }
-        let failures = self.links.apply(&steps, |_| None);
-        match failures.first() {
-            None => Ok(()),
-            Some(failure) => {
-                let text = format!("{}: {}", failure.step, failure.reason);
-                Err(Refusal::new(Reason::Kernel, text))
-            }
-        }
+        Ok(links)
     }
 }

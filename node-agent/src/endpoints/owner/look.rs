@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use options::clock;
 use overlay::endpoint::{
-    Endpoint, EndpointId, Form,
+    EndpointId, Form,
     book::Line,
     link::Device,
     plan::{Desired, Seen, Step, plan},
@@ -99,11 +99,7 @@ impl Owner {
 
     /// Every device that an endpoint of the book has.
     pub(super) fn known(&self) -> BTreeSet<Device> {
-        let ids = self.book.endpoints().map(Endpoint::id);
-        let endpoints = ids.map(Device::Endpoint);
-        endpoints
-            .chain(self.desired().bridges.into_keys())
-            .collect()
+        self.desired().known
     }
 
     fn desired(&self) -> Desired {
@@ -111,6 +107,8 @@ impl Owner {
             whole: self.whole,
             ..Desired::default()
         };
+        let going = self.going.iter().copied();
+        desired.known.extend(going.map(Device::Endpoint));
         for endpoint in self.book.endpoints() {
             let id = endpoint.id();
             desired.known.insert(Device::Endpoint(id));
@@ -172,9 +170,7 @@ impl Owner {
                 "its namespace is gone: detached"
             );
         }
-        if let Err(refusal) = self.remove(&gone).await {
-            warn!(reason = %refusal, "links of containers that are gone stay");
-        }
+        self.remove(&gone, Vec::new()).await;
     }
 
     /// Namespaces that engines have made since they asked.

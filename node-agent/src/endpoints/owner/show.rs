@@ -1,11 +1,14 @@
 //! What operators and engines ask without changing anything, and addresses that are
 //! held.
 
-use overlay::endpoint::{
-    Endpoint, EndpointId,
-    book::{Line, Place},
-    link::Device,
-    plan::plan,
+use overlay::{
+    endpoint::{
+        Endpoint, EndpointId,
+        book::{Line, Place},
+        link::Device,
+        plan::plan,
+    },
+    subnet::Family,
 };
 use socket::words::{Check, Held, Hold, Reason, Refusal, Shown, State, Unhold, Use};
 use std::os::fd::AsFd;
@@ -114,6 +117,16 @@ impl Owner {
         let (address, line) = held.map_err(refusal)?;
         self.write(line.into_iter().collect())?;
         Ok(Held { address })
+    }
+
+    pub(super) fn holds(&self) -> Vec<Hold> {
+        let holds = self.book.holds().map(|(place, by)| Hold {
+            network: place.network.clone(),
+            address: Some(place.address),
+            family: Family::of(place.address),
+            by: by.clone(),
+        });
+        holds.collect()
     }
 
     pub(super) fn unhold(&mut self, unhold: Unhold) -> Result<(), Refusal> {
