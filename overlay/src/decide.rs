@@ -8,6 +8,7 @@
 
 pub mod controller;
 pub mod decay;
+pub mod endpoint;
 mod grant;
 pub mod lease;
 pub mod network;
@@ -55,9 +56,12 @@ pub struct Decision<T> {
 impl<'a> View<'a> {
     /// The last step of every decision: nothing is built on a record that cannot be read.
     fn decided<T>(&self, txn: Transaction, answer: T) -> Result<Decision<T>, Refusal> {
+        // Whoever writes an endpoint knows by himself what it is.
+        let told = |key: &&Key| matches!(key, Key::Endpoint(..));
         let compared = txn.compares.iter().map(|compare| &compare.key);
+        let compared = compared.filter(|key| !told(key));
         // What a free record says is its place in the queue, and that is being replaced.
-        let replaceable = |key: &&Key| matches!(key, Key::Free(..));
+        let replaceable = |key: &&Key| matches!(key, Key::Free(..)) || told(key);
         let written = txn.ops.iter().map(Op::key).filter(|key| !replaceable(key));
         match compared
             .chain(written)

@@ -1,6 +1,7 @@
 //! Endpoints: one container's attachment to one network.
 //!
 //! - [`Endpoint`] is what a node keeps of it, and what its words mean.
+//! - [`Public`] is what the fleet knows of it.
 //! - [`port`], [`rate`]: what is published of it, and how fast it may be.
 //! - [`book`]: all endpoints of a node, and which address the next one is given.
 //! - [`link`]: what one needs in its host's kernel, and inside its container.
@@ -15,12 +16,14 @@ use crate::{hash::fnv1a, name::NetworkName, record::Mac, time::WallMs};
 
 pub use link::Form;
 pub use port::{Protocol, Publish};
+pub use public::Public;
 pub use rate::{Bandwidth, Rate};
 
 pub mod book;
 pub mod link;
 pub mod plan;
 pub mod port;
+pub mod public;
 pub mod rate;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

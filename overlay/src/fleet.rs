@@ -2,8 +2,10 @@
 //! registry of a controller that has seen all of it.
 
 mod action;
+mod attach;
 
 pub use action::{Action, action, due};
+pub use attach::{endpoint_id, endpoints};
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,6 +6,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use thiserror::Error;
 
 use crate::{
+    endpoint::EndpointId,
     id::{ControllerId, NodeId},
     name::{NetworkName, NodeName},
     subnet::{Family, Subnet},
@@ -27,6 +28,8 @@ pub enum Key {
     Reservation(NetworkName, NodeName),
     /// One underlay address, one node.
     Underlay(NetworkName, IpAddr),
+    /// One of the endpoints of a node.
+    Endpoint(NetworkName, NodeName, EndpointId),
     Session(NodeName),
     Controller(ControllerId),
 }
@@ -48,6 +51,7 @@ impl Key {
             Self::Free(..) => "free",
             Self::Reservation(..) => "resv",
             Self::Underlay(..) => "under",
+            Self::Endpoint(..) => "endpoint",
             Self::Session(_) => "sess",
             Self::Controller(_) => "ctl",
         }
@@ -73,6 +77,7 @@ impl fmt::Display for Key {
                 write!(f, "{kind}/{network}/{family}/{}", subnet.key_form())
             }
             Self::Underlay(network, address) => write!(f, "{kind}/{network}/{address}"),
+            Self::Endpoint(network, node, id) => write!(f, "{kind}/{network}/{node}/{id}"),
             Self::Controller(id) => write!(f, "{kind}/{id}"),
         }
     }
@@ -108,6 +113,9 @@ fn parse(text: &str) -> Option<Key> {
         }
         ["resv", network, node] => Key::Reservation(network.parse().ok()?, node.parse().ok()?),
         ["under", network, address] => Key::Underlay(network.parse().ok()?, address.parse().ok()?),
+        ["endpoint", network, node, id] => {
+            Key::Endpoint(network.parse().ok()?, node.parse().ok()?, id.parse().ok()?)
+        }
         ["sess", node] => Key::Session(node.parse().ok()?),
         ["ctl", id] => Key::Controller(id.parse().ok()?),
         _ => return None,

@@ -13,6 +13,10 @@ use crate::{
     time::WallMs,
 };
 
+pub use endpoint::Endpoint;
+
+mod endpoint;
+
 /// The schema version, `"v":1`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct V1;

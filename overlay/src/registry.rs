@@ -5,15 +5,18 @@
 //! never taken for a deletion: what was known before stays known, and a claim that
 //! cannot be read still claims, because its key says so.
 
+mod attached;
 mod space;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 
+pub use attached::{Attached, Present};
 pub use space::{PoolUse, Space};
 
 use crate::{
+    endpoint::EndpointId,
     id::{ControllerId, NodeId},
     key::Key,
     name::{NetworkName, NodeName},
@@ -53,6 +56,7 @@ pub struct Registry {
 pub struct Changes {
     pub revision: Revision,
     pub leases: Vec<LeaseChange>,
+    pub endpoints: Vec<EndpointChange>,
     pub networks: Vec<NetworkName>,
     pub sessions: Vec<NodeName>,
     pub controllers: Vec<ControllerId>,
@@ -67,6 +71,16 @@ pub struct LeaseChange {
     /// Its record could not be read before: other controllers may have kept another
     /// reading of it, or none.
     pub in_doubt: bool,
+}
+
+/// An endpoint whose record, or whose lease, is another now. One that is not there may be
+/// told as gone more than once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointChange {
+    pub network: NetworkName,
+    pub node: NodeName,
+    pub id: EndpointId,
+    pub after: Option<Present>,
 }
 
 impl Registry {
@@ -104,6 +118,7 @@ impl Registry {
         for (text, value) in changes {
             self.change(text, value, revision, &mut told);
         }
+        self.look_up(&mut told.endpoints, &told.leases);
         self.revision = revision;
         told
     }
@@ -153,6 +168,7 @@ impl Registry {
                 });
             }
         }
+        told.endpoints = self.other_endpoints(later);
         for node in union(&self.sessions, &later.sessions) {
             if self.sessions.get(node) != later.sessions.get(node) {
                 told.sessions.push(node.clone());
@@ -285,7 +301,8 @@ impl Registry {
             | Key::Claim(network, _)
             | Key::Free(network, _)
             | Key::Reservation(network, _)
-            | Key::Underlay(network, _) => {
+            | Key::Underlay(network, _)
+            | Key::Endpoint(network, ..) => {
                 let space = self.spaces.entry(network.clone()).or_default();
                 let result = space.set(network, key, value, revision, told);
                 if space.is_empty() {
@@ -310,7 +327,8 @@ impl Registry {
             | Key::Claim(ref network, _)
             | Key::Free(ref network, _)
             | Key::Reservation(ref network, _)
-            | Key::Underlay(ref network, _) => {
+            | Key::Underlay(ref network, _)
+            | Key::Endpoint(ref network, ..) => {
                 if let Some(known) = known.spaces.get(network) {
                     let space = self.spaces.entry(network.clone()).or_default();
                     space.keep(&key, known);

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Decision, Refusal, View, lease::end, network::next_generation, reserve::withdraw, stray,
+    Decision, Refusal, View, endpoint, lease::end, network::next_generation, reserve::withdraw, stray,
 };
 use crate::{
     key::Key,
@@ -39,6 +39,8 @@ pub enum Due {
     End(NetworkName, NodeName),
     /// A claim that no lease stands behind.
     Unclaim(NetworkName, Subnet),
+    /// Endpoints that a lease left when it ended.
+    Sweep(NetworkName, NodeName),
     /// A reservation in a network that is being deleted.
     Withdraw(NetworkName, NodeName),
     /// Returned subnets of a network that is being deleted.
@@ -114,6 +116,7 @@ pub fn due(
         }
         let strays = stray::claims(view.registry, name, space);
         due.extend(strays.map(|subnet| Due::Unclaim(name.clone(), subnet)));
+        due.extend(sweeps(view.registry, name, space));
         if is_deleting(space) {
             due.extend(last_things(name, space));
         }
@@ -128,10 +131,14 @@ pub fn due_of_node(registry: &Registry, node: &NodeName) -> Vec<Due> {
             .space(name)
             .is_some_and(|space| orphaned(registry, space, node, lease))
     };
+    let spaces = registry.spaces();
+    let left = spaces.flat_map(|(name, space)| sweeps(registry, name, space));
+    let left = left.filter(|due| matches!(due, Due::Sweep(_, of) if of == node));
     registry
         .leases_of(node)
         .filter(orphaned)
         .map(|(name, _)| Due::End(name.clone(), node.clone()))
+        .chain(left)
         .collect()
 }
 
@@ -144,6 +151,7 @@ pub fn due_of_network(registry: &Registry, name: &NetworkName) -> Vec<Due> {
     let mut due: Vec<Due> = leases
         .map(|node| Due::End(name.clone(), node.clone()))
         .collect();
+    due.extend(sweeps(registry, name, space));
     due.extend(last_things(name, space));
     due
 }
@@ -155,6 +163,7 @@ pub fn settle(view: &View<'_>, patience: &Patience, due: &Due) -> Result<Decisio
         Due::Reclaim(network, node) => reclaim(view, patience, network, node),
         Due::End(network, node) => end_orphan(view, network, node),
         Due::Unclaim(network, subnet) => stray::drop_claim(view, network, *subnet),
+        Due::Sweep(network, node) => endpoint::sweep(view, network, node),
         Due::Withdraw(network, node) => {
             let space = deleting(view, network)?.0;
             let reservation = space.reservations().get(node).ok_or(Refusal::NothingToDo)?;
@@ -281,6 +290,15 @@ fn deleting<'a>(view: &View<'a>, network: &NetworkName) -> Result<(&'a Space, Re
     }
 }
 
+fn sweeps<'a>(
+    registry: &'a Registry,
+    name: &'a NetworkName,
+    space: &'a Space,
+) -> impl Iterator<Item = Due> + 'a {
+    let left = endpoint::left(registry, name, space);
+    left.map(|node| Due::Sweep(name.clone(), node.clone()))
+}
+
 fn last_things(name: &NetworkName, space: &Space) -> Vec<Due> {
     let mut due: Vec<Due> = space
         .reservations()
@@ -290,7 +308,8 @@ fn last_things(name: &NetworkName, space: &Space) -> Vec<Due> {
     if !space.returned().is_empty() {
         due.push(Due::Forget(name.clone()));
     }
-    if due.is_empty() && space.leases().is_empty() && space.claims().is_empty() {
+    let is_empty = space.leases().is_empty() && space.claims().is_empty();
+    if due.is_empty() && is_empty && space.attached().is_empty() {
         due.push(Due::Erase(name.clone()));
     }
     due

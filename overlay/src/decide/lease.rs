@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Decision, Refusal, View, grant::Grant, node::admit};
+use super::{Decision, Refusal, View, endpoint, grant::Grant, node::admit};
 use crate::{
     id::{Life, NodeId},
     key::Key,
@@ -131,7 +131,8 @@ fn lease_of_life<'a>(
     }
 }
 
-/// Ends a lease: its subnets go to the back of the queue, or back to their reservation.
+/// Ends a lease: its subnets go to the back of the queue, or back to their reservation,
+/// and what was attached in them is gone.
 ///
 /// The claims are compared too: reserving a leased subnet rewrites its claim and not
 /// the lease, and must not be undone by an end that did not see it.
@@ -158,6 +159,7 @@ pub(super) fn end(
     if let Some(address) = held.value.underlay {
         drop_underlay(txn, space, network, node, address);
     }
+    endpoint::end_with_lease(txn, space, network, node);
 }
 
 /// Gives a claimed subnet back, or leaves it promised.

@@ -133,6 +133,12 @@ pub enum Refusal {
         network: NetworkName,
         node: NodeName,
     },
+    #[error("node {node} has more than {most} endpoints in network {network}")]
+    TooManyEndpoints {
+        network: NetworkName,
+        node: NodeName,
+        most: usize,
+    },
     #[error("the store's record {key} cannot be read; mend or delete it (`weft status` shows why)")]
     Unreadable { key: Key },
     /// There is nothing to do any more: somebody else did it, or it came back to life.

@@ -107,7 +107,7 @@ pub fn close(view: &View<'_>, node: &NodeName, sid: SessionId) -> Result<Decisio
 }
 
 /// The session record of this stream, while it is the node's.
-fn own<'a>(
+pub(super) fn own<'a>(
     view: &View<'a>,
     node: &NodeName,
     sid: SessionId,

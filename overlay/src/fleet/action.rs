@@ -23,6 +23,8 @@ use super::{Fleet, Machine, POOLS, TTL, network, node, spec, subnet, uuid, vtep}
 #[derive(Debug, Clone)]
 pub enum Action {
     Acquire(u8, Option<u8>),
+    /// The node's agent says that these are attached, and no others.
+    Attach(u8, Vec<u8>),
     Renew(u8),
     Release(u8),
     Open(u8, Option<u8>),
@@ -53,6 +55,7 @@ impl Fleet {
             lease.map_or(Life(uuid(0)), |lease| lease.value.life)
         };
         match *action {
+            Action::Attach(number, ref which) => self.attach(view, number, which),
             Action::Acquire(number, underlay) => {
                 let id = self.machines[&number].id;
                 let ask = Acquire {
@@ -136,6 +139,7 @@ impl Fleet {
             Action::Grow => self.grown = (self.grown + 1).min(2),
             Action::Create => self.grown = 0,
             Action::Acquire(..)
+            | Action::Attach(..)
             | Action::Renew(_)
             | Action::Release(_)
             | Action::Leave(_)
@@ -161,7 +165,7 @@ impl Fleet {
     }
 
     /// The session that the machine believes to have.
-    fn sid(&self, number: u8) -> SessionId {
+    pub(super) fn sid(&self, number: u8) -> SessionId {
         let last = self.machines[&number].sids.last().copied();
         last.unwrap_or(SessionId(uuid(0)))
     }
@@ -202,6 +206,7 @@ pub fn action(nodes: u8, underlays: bool) -> impl Strategy<Value = Action> {
         4 => (node(), number(), number()).prop_map(|(node, v4, v6)| Action::Reserve(node, [v4, v6])),
         2 => node().prop_map(Action::Unreserve),
         1 => node().prop_map(Action::Remove),
+        6 => (node(), prop::collection::vec(0..4u8, 0..4)).prop_map(|(node, which)| Action::Attach(node, which)),
         6 => any::<Index>().prop_map(Action::Decay),
         1 => Just(Action::Grow),
     ]

@@ -18,6 +18,7 @@ fn keys_look_like_this() {
         "resv/default/host-1",
         "under/default/192.0.2.1",
         "under/default/2001:db8::1",
+        "endpoint/default/host-1/00f3a9c1d2e4b",
         "sess/host-1",
         "ctl/6f3c1b52-8d0f-4c57-9a55-0a1b2c3d4e5f",
     ] {
@@ -51,6 +52,9 @@ fn anything_else_is_no_key() {
         "removed/host-1",
         "ctl/1",
         "under/default/host",
+        "endpoint/default/host-1",
+        "endpoint/default/host-1/00f3a9c1d2e4",
+        "endpoint/default/host-1/00f3a9c1d2e4b/x",
         "tok/abc",
         "NETS",
     ] {
@@ -77,6 +81,7 @@ fn another_spelling_of_a_key_is_refused() {
         "claim/default/6/fd00:1:0::-64",
         "free/default/6/10.32.1.0-24",
         "under/default/2001:DB8::1",
+        "endpoint/default/host-1/00F3A9C1D2E4B",
         "under/default/2001:db8:0::1",
         &format!("removed/{id}"),
         &format!("removed/{simple}"),
@@ -118,6 +123,10 @@ fn keys() -> impl Strategy<Value = Key> {
         (network(), subnet).prop_map(|(network, subnet)| Key::Free(network, subnet)),
         (network(), node()).prop_map(|(network, node)| Key::Reservation(network, node)),
         (network(), address).prop_map(|(network, address)| Key::Underlay(network, address)),
+        (network(), node(), any::<u64>()).prop_map(|(network, node, id)| {
+            let id = format!("{:013x}", id >> 12).parse().unwrap();
+            Key::Endpoint(network, node, id)
+        }),
         node().prop_map(Key::Session),
         id().prop_map(|id| Key::Controller(ControllerId(id))),
     ]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive};
 
-use super::{Changes, LeaseChange, Stored, copy, place};
+use super::{Attached, Changes, EndpointChange, LeaseChange, Stored, copy, place};
 use crate::{
     allocation::Allocation,
     key::Key,
@@ -23,6 +23,7 @@ pub struct Space {
     unread: BTreeMap<Subnet, Revision>,
     free: BTreeMap<Subnet, Stored<Free>>,
     underlays: BTreeMap<IpAddr, Stored<Underlay>>,
+    attached: Attached,
     v4: Allocation,
     v6: Allocation,
 }
@@ -70,6 +71,11 @@ impl Space {
 
     pub fn underlays(&self) -> &BTreeMap<IpAddr, Stored<Underlay>> {
         &self.underlays
+    }
+
+    /// The records of endpoints, also those that count no more.
+    pub fn attached(&self) -> &Attached {
+        &self.attached
     }
 
     /// The next subnet to give in one family; none where all are used, or `skip`ped.
@@ -127,6 +133,7 @@ impl Space {
             && self.unread.is_empty()
             && self.free.is_empty()
             && self.underlays.is_empty()
+            && self.attached.is_empty()
     }
 
     pub(super) fn set(
@@ -168,6 +175,11 @@ impl Space {
             }
             Key::Reservation(_, node) => place(&mut self.reservations, node, value, revision)?,
             Key::Underlay(_, address) => place(&mut self.underlays, address, value, revision)?,
+            Key::Endpoint(_, node, id) => {
+                self.attached.set(node, *id, value, revision)?;
+                let change = EndpointChange::noted(name, node, *id);
+                told.endpoints.push(change);
+            }
             Key::Networks
             | Key::Node(_)
             | Key::Removed(_)
@@ -197,6 +209,7 @@ impl Space {
                 copy(&mut self.reservations, &known.reservations, node.clone());
             }
             Key::Underlay(_, address) => copy(&mut self.underlays, &known.underlays, *address),
+            Key::Endpoint(_, node, id) => self.attached.keep(node, *id, &known.attached),
             Key::Networks
             | Key::Node(_)
             | Key::Removed(_)

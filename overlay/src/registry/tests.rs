@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     feed::{self, Peers},
     fleet::{Action, Fleet, action, network, node},
+    registry::Present,
 };
 
 /// A few requests, some of them with underlay addresses; refusals are part of life.
@@ -50,6 +51,32 @@ fn told(peers: &mut BTreeMap<NetworkName, Peers>, changes: &Changes) {
         step.apply(peers);
     }
     peers.retain(|_, peers| !peers.is_empty());
+}
+
+type Endpoints = BTreeMap<(NetworkName, NodeName, EndpointId), Present>;
+
+fn all_endpoints(registry: &Registry) -> Endpoints {
+    let of = |(name, space): (&NetworkName, &Space)| -> Endpoints {
+        let endpoints = space.endpoints();
+        endpoints
+            .map(|(node, id, present)| ((name.clone(), node.clone(), id), present))
+            .collect()
+    };
+    registry.spaces().flat_map(of).collect()
+}
+
+fn told_endpoints(endpoints: &mut Endpoints, changes: &Changes) {
+    for change in &changes.endpoints {
+        let key = (change.network.clone(), change.node.clone(), change.id);
+        match &change.after {
+            Some(present) => {
+                endpoints.insert(key, present.clone());
+            }
+            None => {
+                endpoints.remove(&key);
+            }
+        }
+    }
 }
 
 #[test]
@@ -137,11 +164,14 @@ proptest! {
         let (mut registry, _) = loaded_at(&fleet, at);
         let earlier = registry.clone();
         let mut peers = all_peers(&registry);
+        let mut endpoints = all_endpoints(&registry);
         for (revision, change) in &fleet.history[at..] {
             let changes = crate::fleet::apply(&mut registry, *revision, change);
             prop_assert_eq!(changes.revision, *revision);
             told(&mut peers, &changes);
             prop_assert_eq!(&peers, &all_peers(&registry));
+            told_endpoints(&mut endpoints, &changes);
+            prop_assert_eq!(&endpoints, &all_endpoints(&registry));
         }
         let now = fleet.loaded(None);
         prop_assert_eq!(&registry, &now);
@@ -150,6 +180,9 @@ proptest! {
         let mut peers = all_peers(&earlier);
         told(&mut peers, &earlier.difference(&now));
         prop_assert_eq!(peers, all_peers(&now));
+        let mut endpoints = all_endpoints(&earlier);
+        told_endpoints(&mut endpoints, &earlier.difference(&now));
+        prop_assert_eq!(endpoints, all_endpoints(&now));
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl Ask {
                 Due::Reclaim(..) => "reclaim",
                 Due::End(..) => "end",
                 Due::Unclaim(..) => "unclaim",
+                Due::Sweep(..) => "sweep",
                 Due::Withdraw(..) => "withdraw",
                 Due::Forget(_) => "forget",
                 Due::Erase(_) => "erase",
@@ -342,6 +343,7 @@ impl fmt::Display for Ask {
                 Due::Lapse(_, node)
                 | Due::Reclaim(_, node)
                 | Due::End(_, node)
+                | Due::Sweep(_, node)
                 | Due::Withdraw(_, node),
             ) => write!(f, "{decision} {node}"),
             Self::Settle(Due::Unclaim(_, subnet)) => write!(f, "{decision} {subnet}"),

@@ -110,6 +110,7 @@ fn put(world: &World, before: &Snapshot, pending: &Pending, key: &Key, value: &[
         | Key::Free(..)
         | Key::Reservation(..)
         | Key::Underlay(..)
+        | Key::Endpoint(..)
         | Key::Controller(_) => {}
     }
     Ok(())
@@ -239,6 +240,7 @@ fn deleted(world: &World, before: &Snapshot, pending: &Pending, key: &Key) -> Ch
         | Key::Free(..)
         | Key::Reservation(..)
         | Key::Underlay(..)
+        | Key::Endpoint(..)
         | Key::Controller(_) => Ok(()),
     }
 }
@@ -303,7 +305,12 @@ fn ended(
         | Ask::Grow
         | Ask::Delete { .. }
         | Ask::Settle(
-            Due::Lapse(..) | Due::Unclaim(..) | Due::Withdraw(..) | Due::Forget(_) | Due::Erase(_),
+            Due::Lapse(..)
+            | Due::Unclaim(..)
+            | Due::Sweep(..)
+            | Due::Withdraw(..)
+            | Due::Forget(_)
+            | Due::Erase(_),
         ) => broken("I3", format!("{by} ended {}", short(held.life))),
     }
 }

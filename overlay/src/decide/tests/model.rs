@@ -30,6 +30,7 @@ struct Model {
     nodes: BTreeSet<u8>,
     sessions: BTreeSet<u8>,
     leases: BTreeMap<u8, Lease>,
+    endpoints: BTreeMap<u8, BTreeSet<u8>>,
     reservations: BTreeMap<u8, [Option<u8>; 2]>,
     returned: [Vec<u8>; 2],
 }
@@ -94,6 +95,7 @@ impl Model {
 
     fn end(&mut self, node: u8) {
         let lease = self.leases.remove(&node).unwrap();
+        self.endpoints.remove(&node);
         for (family, number) in lease.subnets.into_iter().enumerate() {
             if self.reserved(family, number).is_none() {
                 self.returned[family].push(number);
@@ -188,6 +190,15 @@ impl Model {
                 may
             }
             Action::Close(node) => self.sessions.remove(&node),
+            Action::Attach(node, ref which) => {
+                let may = self.sessions.contains(&node) && self.leases.contains_key(&node);
+                let now: BTreeSet<u8> = which.iter().copied().collect();
+                if !may || now == self.endpoints.get(&node).cloned().unwrap_or_default() {
+                    return false;
+                }
+                self.endpoints.insert(node, now);
+                true
+            }
             Action::Reserve(node, numbers) => self.reserve(node, numbers),
             Action::Unreserve(node) => self.unreserve(node),
             Action::Remove(node) => {
@@ -261,6 +272,18 @@ impl Model {
             registry.sessions().keys().cloned().collect::<Vec<_>>(),
             sessions
         );
+
+        let mut endpoints = BTreeSet::new();
+        for (number, which) in &self.endpoints {
+            let gone = self.leases[number].gone;
+            let id = |which: &u8| (node(*number), fleet::endpoint_id(*which), gone);
+            endpoints.extend(which.iter().map(id));
+        }
+        let known: BTreeSet<_> = space
+            .endpoints()
+            .map(|(node, id, present)| (node.clone(), id, present.lapsed))
+            .collect();
+        assert_eq!(known, endpoints, "endpoints");
 
         for (at, family) in Family::BOTH.into_iter().enumerate() {
             let claims: BTreeMap<String, _> = (0..32)

@@ -17,6 +17,7 @@ use crate::{
 fn one_of_each() -> (Fleet, Vec<String>) {
     let mut fleet = Fleet::with_network();
     fleet.act(&Action::Open(1, Some(1))).unwrap();
+    fleet.act(&Action::Attach(1, vec![2])).unwrap();
     fleet.act(&Action::Acquire(2, None)).unwrap();
     fleet.act(&Action::Release(2)).unwrap();
     fleet
@@ -33,7 +34,8 @@ fn one_of_each() -> (Fleet, Vec<String>) {
         .map(|key| key.split('/').next().unwrap())
         .collect();
     let all = [
-        "claim", "ctl", "free", "lease", "net", "nets", "node", "removed", "resv", "sess", "under",
+        "claim", "ctl", "endpoint", "free", "lease", "net", "nets", "node", "removed", "resv",
+        "sess", "under",
     ];
     assert_eq!(kinds, all.into());
     (fleet, keys)
@@ -58,6 +60,7 @@ fn same_but_aside(a: &Registry, b: &Registry) {
             "{name}"
         );
         assert_eq!(a.underlays(), b.underlays(), "{name}");
+        assert_eq!(a.attached(), b.attached(), "{name}");
         assert_eq!(feed::peers(a), feed::peers(b), "{name}");
         for family in crate::subnet::Family::BOTH {
             assert_eq!(a.pool_use(family), b.pool_use(family), "{name}");
