@@ -2,8 +2,9 @@
 
 use std::{env, io, path::PathBuf};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "weft/v1/agent.proto",
+    "weft/v1/endpoint.proto",
     "weft/v1/lease.proto",
     "weft/v1/network.proto",
     "weft/v1/node.proto",
@@ -14,6 +15,8 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     tonic_prost_build::configure()
         .bytes(".")
+        // What is listed has an order.
+        .btree_map(".")
         .file_descriptor_set_path(out.join("weft.v1.bin"))
         .compile_protos(&FILES, &["."])?;
 

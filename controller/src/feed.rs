@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use overlay::{
     feed::{Behind, Log, PeerChanges, peer_changes},
     name::NetworkName,
-    registry::{Changes, Registry},
+    registry::{Changes, EndpointChange, Registry},
     txn::Revision,
 };
 use proto::{
@@ -29,12 +29,15 @@ pub struct Feed {
     networks: BTreeMap<NetworkName, Log<Arc<Entry>>>,
 }
 
-/// What happened to leases, for those who watch them.
+/// What happened at each revision to what is watched.
 #[derive(Debug)]
-pub struct LeaseLog {
+pub struct ChangeLog<T> {
     cluster: String,
-    log: Log<Arc<Changes>>,
+    log: Log<Arc<T>>,
 }
+
+pub type LeaseLog = ChangeLog<Changes>;
+pub type EndpointLog = ChangeLog<Vec<EndpointChange>>;
 
 #[derive(Debug)]
 struct Entry {
@@ -211,7 +214,7 @@ impl Feed {
     }
 }
 
-impl LeaseLog {
+impl<T> ChangeLog<T> {
     pub fn new(cluster: String, base: Revision) -> Self {
         Self {
             cluster,
@@ -227,16 +230,26 @@ impl LeaseLog {
         self.cluster = cluster;
     }
 
-    pub fn push(&mut self, changes: Changes) {
-        let weight = changes.leases.len();
-        self.log.push(changes.revision, Arc::new(changes), weight);
+    pub fn push(&mut self, revision: Revision, changes: T, weight: usize) {
+        self.log.push(revision, Arc::new(changes), weight);
     }
 
     /// What happened since a revision.
-    pub fn after(&self, revision: Revision) -> Result<Vec<Arc<Changes>>, Behind> {
+    pub fn after(&self, revision: Revision) -> Result<Vec<(Revision, Arc<T>)>, Behind> {
         let entries = self.log.after(revision)?;
-        Ok(entries.map(|(_, changes)| changes.clone()).collect())
+        Ok(entries
+            .map(|(revision, changes)| (revision, changes.clone()))
+            .collect())
     }
+}
+
+/// What changes of endpoints weigh in the log: an endpoint may be large.
+pub fn weight(changes: &[EndpointChange]) -> usize {
+    let of = |change: &EndpointChange| {
+        let present = change.after.as_ref();
+        1 + present.map_or(0, |present| present.endpoint.value.public.size() / 1024)
+    };
+    changes.iter().map(of).sum()
 }
 
 fn network_changed(name: &NetworkName, registry: &Registry) -> Encoded {

@@ -30,7 +30,7 @@ pub use task::{Task, Timing};
 
 use crate::{
     clock::Clock,
-    feed::{Feed, LeaseLog},
+    feed::{EndpointLog, Feed, LeaseLog},
     store::Store,
 };
 
@@ -61,6 +61,7 @@ pub struct Keeper {
     pub clock: Clock,
     feed: watch::Receiver<Feed>,
     leases: watch::Receiver<LeaseLog>,
+    endpoints: watch::Receiver<EndpointLog>,
     seen: watch::Receiver<Revision>,
     store: Arc<dyn Store>,
     /// Where the store is asked: who waits for a turn among ten thousand sessions would
@@ -111,6 +112,15 @@ impl Keeper {
 
     pub fn leases(&self) -> watch::Receiver<LeaseLog> {
         self.leases.clone()
+    }
+
+    pub fn endpoints(&self) -> watch::Receiver<EndpointLog> {
+        self.endpoints.clone()
+    }
+
+    /// The newest revision that this controller has seen. What it changed is in the logs.
+    pub fn revision(&self) -> Revision {
+        *self.seen.borrow()
     }
 
     /// Waits until this controller has seen a revision. False: the store does not know

@@ -14,6 +14,7 @@
 mod apart;
 pub mod clock;
 pub mod config;
+pub mod endpoint_watch;
 pub mod feed;
 pub mod finish;
 pub mod first_network;
@@ -30,3 +31,4 @@ pub mod services;
 pub mod session;
 pub mod store;
 pub mod upkeep;
+pub mod watching;

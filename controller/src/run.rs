@@ -10,8 +10,9 @@ use overlay::{
 use proto::{
     shared::agent_service_server::AgentServiceServer,
     v1::{
-        lease_service_server::LeaseServiceServer, network_service_server::NetworkServiceServer,
-        node_service_server::NodeServiceServer, status_service_server::StatusServiceServer,
+        endpoint_service_server::EndpointServiceServer, lease_service_server::LeaseServiceServer,
+        network_service_server::NetworkServiceServer, node_service_server::NodeServiceServer,
+        status_service_server::StatusServiceServer,
     },
 };
 use tokio::{
@@ -41,7 +42,8 @@ use crate::{
     ops::{self, Ops},
     seats::Seats,
     services::{
-        agent::Sessions, lease::Leases, network::Networks, node::Nodes, status::StatusReport,
+        agent::Sessions, endpoint::Endpoints, lease::Leases, network::Networks, node::Nodes,
+        status::StatusReport,
     },
 };
 
@@ -225,6 +227,10 @@ fn serve(
         keeper: keeper.clone(),
         closed: doors.clone(),
     };
+    let endpoints = Endpoints {
+        keeper: keeper.clone(),
+        closed: doors.clone(),
+    };
     let keeper = || keeper.clone();
     Ok(Server::builder()
         .http2_keepalive_interval(Some(PING_EVERY))
@@ -232,6 +238,9 @@ fn serve(
         .max_concurrent_streams(MOST_STREAMS)
         .add_service(reflection)
         .add_service(AgentServiceServer::new(agents).max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(
+            EndpointServiceServer::new(endpoints).max_decoding_message_size(LARGEST_REQUEST),
+        )
         .add_service(LeaseServiceServer::new(leases).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(
             NetworkServiceServer::new(Networks { keeper: keeper() })

@@ -1,16 +1,17 @@
 //! The gRPC services: each decodes, asks the keeper, encodes.
 
 pub mod agent;
+pub mod endpoint;
 pub mod lease;
 pub mod network;
 pub mod node;
 pub mod status;
 
-use overlay::decide::Refusal;
-use proto::decode::BadField;
+use overlay::{decide::Refusal, name::NetworkName};
+use proto::decode::{self, BadField};
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use crate::keeper::Failure;
+use crate::keeper::{Failure, Keeper};
 
 /// When to ask again after UNAVAILABLE, in the header that gRPC clients know.
 const RETRY_AFTER: &str = "grpc-retry-pushback-ms";
@@ -31,6 +32,26 @@ pub fn status(failure: &Failure) -> Status {
 
 pub fn invalid(error: &BadField) -> Status {
     Status::invalid_argument(error.to_string())
+}
+
+/// The network that is asked about, if one is: one that is not there is no network
+/// without leases.
+async fn named(keeper: &Keeper, name: &str) -> Result<Option<NetworkName>, Status> {
+    let name = decode::parse_optional("network", name).map_err(|error| invalid(&error))?;
+    let Some(network) = name else {
+        return Ok(None);
+    };
+    let looked = keeper.with(move |state| {
+        let registry = state.registry();
+        if registry.space(&network).is_some() {
+            return Ok(Some(network));
+        }
+        let known = registry.networks().filter_map(|space| space.network());
+        let known = known.map(|network| network.value.name.clone()).collect();
+        Err(Failure::Refused(Refusal::NoNetwork { network, known }))
+    });
+    let found = looked.await.and_then(|found| found);
+    found.map_err(|failure| status(&failure))
 }
 
 fn code(refusal: &Refusal) -> Code {
@@ -55,7 +76,7 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::HoldsAnother { .. }
         | Refusal::Unreadable { .. }
         | Refusal::NothingToDo => Code::FailedPrecondition,
-        Refusal::Exhausted { .. } => Code::ResourceExhausted,
+        Refusal::Exhausted { .. } | Refusal::TooManyEndpoints { .. } => Code::ResourceExhausted,
         Refusal::Busy { .. } => Code::Unavailable,
         Refusal::SessionOver { .. } => Code::Aborted,
     }

@@ -4,6 +4,7 @@
 //! that grows: a reader that does not read is coalesced, resynchronised, and in the
 //! end dropped.
 
+mod endpoints;
 mod goodbye;
 mod words;
 
@@ -76,6 +77,7 @@ pub struct Session {
     /// Whether the agent's revisions are of this history.
     same_cluster: bool,
     places: BTreeMap<NetworkName, Revision>,
+    hearing: Option<Box<endpoints::Hearing>>,
     end: oneshot::Receiver<End>,
     output: Output,
     peer: Peer,
@@ -135,6 +137,7 @@ impl Session {
             sid,
             cluster,
             places: BTreeMap::new(),
+            hearing: None,
             end,
             output,
             peer,
@@ -201,6 +204,7 @@ impl Session {
             Message::Joined(v1::Joined {
                 network: record.map(|record| encode::network(record, None)),
                 lease: Some(encode::lease(&of, &node, &lease, state.clock.now())),
+                endpoints: space.map_or(0, |space| space.attached().count(&node) as u64),
             })
         });
         let message = message.await.map_err(Over::Failed)?;

@@ -226,6 +226,9 @@ fn log(due: &Due) {
         Due::Unclaim(network, subnet) => {
             info!(%network, %subnet, "giving back a subnet that no lease stands behind");
         }
+        Due::Sweep(network, node) => {
+            info!(%network, %node, "sweeping endpoints of a lease that has ended")
+        }
         Due::Withdraw(network, node) => info!(%network, %node, "withdrawing the reservation"),
         Due::Forget(_) => {}
         Due::Erase(network) => info!(%network, "the network is empty: erasing it"),

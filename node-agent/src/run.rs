@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
     notify::Notify,
     reconcile::{Reconciler, Settings},
-    session::{Joins, Member, keep},
+    session::{Endpoints, Joins, Known, Member, keep},
     show, subnet_env,
 };
 
@@ -88,6 +88,9 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
 
     let (joins, mut joined) = watch::channel(Joins::new());
     let (report, reported) = watch::channel(v1::Report::default());
+    // What is attached here, and what the fleet knows of it.
+    let (_endpoints, attached) = watch::channel(Endpoints::default());
+    let (known, _known) = watch::channel(Known::default());
     let (kept, words) = Kept::open(&options.state_dir)?;
     let settings = Settings {
         node: node.clone(),
@@ -118,6 +121,8 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         version: env!("CARGO_PKG_VERSION").into(),
         joins: joined,
         report: reported,
+        endpoints: attached,
+        known,
     };
     let (told, heard) = mpsc::channel(BACKLOG);
     let urls = options.controller;

@@ -3,7 +3,10 @@
 //! A session that ends is opened again, elsewhere if need be, from the revisions that
 //! are held. What the controller tells goes to whoever listens as [`Told`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use overlay::{
     decide::lease::Vtep,
@@ -22,7 +25,7 @@ use proto::{
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -35,9 +38,12 @@ use uuid::Uuid;
 use crate::identity::{Identity, IdentityError};
 
 pub use talk::{Talk, replay};
-use voice::{Said, Voice, join};
+use telling::Telling;
+pub use telling::{Endpoints, Known, KnownOf, OfNetwork};
+use voice::{Said, Voice, join, room};
 
 mod talk;
+mod telling;
 mod voice;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -68,6 +74,10 @@ pub struct Member {
     pub joins: watch::Receiver<Joins>,
     /// The agent's word about its kernel.
     pub report: watch::Receiver<v1::Report>,
+    /// What is attached on this host.
+    pub endpoints: watch::Receiver<Endpoints>,
+    /// What the fleet knows of it.
+    pub known: watch::Sender<Known>,
 }
 
 /// What a controller told, parsed.
@@ -247,6 +257,7 @@ async fn one(
     let rest: Vec<v1::Join> = first.collect();
     let (say, words) = mpsc::channel(BACKLOG);
     said.change(joins);
+    let line = say.clone();
     let mut voice = Voice::new(say, said);
     voice.say(agent_message::Message::Hello(hello)).await?;
     let mut client = AgentServiceClient::new(channel);
@@ -261,9 +272,12 @@ async fn one(
     }
     member.report.mark_changed();
     let mut talk = Talk::default();
+    let mut telling = Telling::new(&member.known);
+    let mut outbox = VecDeque::new();
     loop {
-        // Every arm is cancel-safe: a change stays marked as new until it is seen, and
-        // a message is either returned or still in the stream.
+        // Every arm is cancel-safe: a change stays marked as new until it is seen, a time
+        // that has come is found to have come again, and a message is either returned or
+        // still in the stream.
         let message = tokio::select! {
             message = next(&mut stream) => message?,
             Ok(()) = member.joins.changed() => {
@@ -273,7 +287,27 @@ async fn one(
                     let why = format!("this host no longer has the address {address}");
                     return Err(SessionError::Broken(Box::new(Status::unavailable(why))));
                 }
+                for network in voice.over(&joins) {
+                    telling.left(&network);
+                }
                 voice.follow(joins, held).await?;
+                continue;
+            }
+            Ok(()) = member.endpoints.changed() => {
+                telling.stir();
+                continue;
+            }
+            () = at(telling.next()) => {
+                let endpoints = member.endpoints.borrow_and_update();
+                outbox.extend(telling.words(&endpoints, voice.joins()));
+                continue;
+            }
+            // Many words do not keep this side from listening: the other may be talking.
+            room = room(&line), if !outbox.is_empty() => {
+                let room = room?;
+                if let Some(word) = outbox.pop_front() {
+                    room.say(agent_message::Message::Endpoints(word));
+                }
                 continue;
             }
             Ok(()) = member.report.changed(), if *opened => {
@@ -300,6 +334,7 @@ async fn one(
             if held.cluster != welcome.cluster {
                 held.cluster.clone_from(&welcome.cluster);
                 held.revisions.clear();
+                telling.forget();
             }
             let open = Told::Open {
                 url: url.to_owned(),
@@ -311,10 +346,30 @@ async fn one(
             info!(%url, reason = %moved.reason, "the controller asks to go to another");
             return Ok(());
         }
+        match &message {
+            controller_message::Message::Joined(joined) => telling.joined(joined),
+            controller_message::Message::EndpointsKept(kept) => {
+                telling.kept(kept.clone(), random());
+            }
+            controller_message::Message::NetworkChanged(changed) if changed.network.is_none() => {
+                if let Ok(name) = changed.name.parse() {
+                    telling.left(&name);
+                }
+            }
+            _ => {}
+        }
         if let Some(word) = talk.interpret(message, held)? {
             // Nobody listens any more: the agent is stopping.
             told.send(word).await.map_err(|_| SessionError::Stopping)?;
         }
+    }
+}
+
+/// At a time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,19 +1,28 @@
 //! What comes in: parsed at the edge into types that cannot be wrong. An error
 //! names the field.
 
-use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use overlay::{
     decide::{
         lease::{Acquire, Vtep},
         session::Membership,
     },
+    endpoint::{EndpointId, Public, Publish, Who},
     feed::{Peer, PeerChanges},
     id::{Life, NodeId, SessionId},
     name::{NetworkName, NodeName},
     network::{Encap, Network, NetworkSpec, NetworkState, Vni},
     record::{Mac, V1},
     subnet::{Family, Subnet},
+    time::WallMs,
     txn::Revision,
 };
 use thiserror::Error;
@@ -264,6 +273,83 @@ pub fn peer(peer: &v1::Peer) -> Result<(NodeName, Peer), BadField> {
         return Err(BadField::new("subnets", "more than one of a family"));
     }
     Ok((parse("node", &peer.node)?, decoded))
+}
+
+/// What an agent says of its endpoints in one network: a message of one part or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointWord {
+    pub network: NetworkName,
+    pub life: Life,
+    pub number: u64,
+    pub all: bool,
+    pub set: BTreeMap<EndpointId, Arc<Public>>,
+    pub gone: BTreeSet<EndpointId>,
+    pub partial: bool,
+    /// What cannot be an endpoint, and why: it is nothing to the others.
+    pub refused: BTreeMap<String, String>,
+}
+
+pub fn endpoints(said: v1::Endpoints) -> Result<EndpointWord, BadField> {
+    let mut word = EndpointWord {
+        network: parse("network", &said.network)?,
+        life: parse("life", &said.life)?,
+        number: said.number,
+        all: said.all,
+        set: BTreeMap::new(),
+        gone: said
+            .gone
+            .iter()
+            .map(|id| parse("gone", id))
+            .collect::<Result<_, _>>()?,
+        partial: said.partial,
+        refused: BTreeMap::new(),
+    };
+    for one in said.set {
+        let id = one.id.clone();
+        match endpoint(one) {
+            Ok((id, public)) => {
+                word.set.insert(id, public);
+            }
+            Err(error) => {
+                word.refused.insert(id, error.to_string());
+            }
+        }
+    }
+    Ok(word)
+}
+
+pub fn endpoint(told: v1::Endpoint) -> Result<(EndpointId, Arc<Public>), BadField> {
+    let text = |text: String| (!text.is_empty()).then_some(text);
+    let public = Public {
+        key: parse("key", &told.key)?,
+        addresses: told
+            .addresses
+            .iter()
+            .map(|address| parse("addresses", address))
+            .collect::<Result<_, _>>()?,
+        mac: parse("mac", &told.mac)?,
+        who: Who {
+            container: text(told.container),
+            name: text(told.name),
+            aliases: told.aliases,
+            labels: told.labels,
+        },
+        publish: told.ports.iter().map(published).collect::<Result<_, _>>()?,
+        since: WallMs(told.since_ms),
+    };
+    let fits = public.check();
+    fits.map_err(|error| BadField::new("endpoint", error))?;
+    Ok((parse("id", &told.id)?, Arc::new(public)))
+}
+
+fn published(port: &v1::PublishedPort) -> Result<Publish, BadField> {
+    Ok(Publish {
+        protocol: parse("protocol", &port.protocol)?,
+        at: parse_optional("host_address", &port.host_address)?,
+        host_port: small("host_port", port.host_port)?,
+        port: small("port", port.port)?,
+        count: small("count", port.count.max(1))?,
+    })
 }
 
 fn family(field: &'static str, text: &str) -> Result<Family, BadField> {

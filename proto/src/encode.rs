@@ -1,11 +1,14 @@
 //! What goes out.
 
+use std::net::IpAddr;
+
 use overlay::{
+    endpoint::{EndpointId, Public, Publish},
     feed::{Peer, PeerChanges, Peers},
     name::{NetworkName, NodeName},
     network::Network,
     record::{Lease, LeaseKind, Reservation},
-    registry::{Space, Stored},
+    registry::{Present, Space, Stored},
     subnet::{Family, Subnet},
     time::WallMs,
     txn::Revision,
@@ -145,6 +148,63 @@ pub fn changes(network: &NetworkName, revision: Revision, changes: &PeerChanges)
             })
         })
         .collect()
+}
+
+/// An endpoint as its node says it.
+pub fn endpoint_alone(id: EndpointId, public: &Public) -> v1::Endpoint {
+    let Public {
+        key,
+        addresses,
+        mac,
+        who,
+        publish,
+        since,
+    } = public;
+    v1::Endpoint {
+        id: id.to_string(),
+        key: key.to_string(),
+        addresses: addresses.iter().map(IpAddr::to_string).collect(),
+        mac: mac.to_string(),
+        container: who.container.clone().unwrap_or_default(),
+        name: who.name.clone().unwrap_or_default(),
+        aliases: who.aliases.clone(),
+        labels: who.labels.clone(),
+        ports: publish.iter().map(published).collect(),
+        since_ms: since.0,
+        ..v1::Endpoint::default()
+    }
+}
+
+/// An endpoint as the fleet sees it.
+pub fn endpoint(
+    network: &NetworkName,
+    node: &NodeName,
+    id: EndpointId,
+    present: &Present,
+) -> v1::Endpoint {
+    let Present { endpoint, lapsed } = present;
+    let state = if *lapsed {
+        v1::LeaseState::Lapsed
+    } else {
+        v1::LeaseState::Alive
+    };
+    v1::Endpoint {
+        network: network.to_string(),
+        node: node.to_string(),
+        state: state.into(),
+        revision: endpoint.revision,
+        ..endpoint_alone(id, &endpoint.value.public)
+    }
+}
+
+fn published(port: &Publish) -> v1::PublishedPort {
+    v1::PublishedPort {
+        protocol: port.protocol.to_string(),
+        host_address: port.at.map(|at| at.to_string()).unwrap_or_default(),
+        host_port: port.host_port.into(),
+        port: port.port.into(),
+        count: port.count.into(),
+    }
 }
 
 fn texts(subnets: impl Iterator<Item = Subnet>) -> Vec<String> {

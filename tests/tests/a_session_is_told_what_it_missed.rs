@@ -132,5 +132,6 @@ fn kind(message: &Message) -> &'static str {
         Message::Bookmark(_) => "bookmark",
         Message::NetworkChanged(_) => "network changed",
         Message::Move(_) => "move",
+        Message::EndpointsKept(_) => "endpoints kept",
     }
 }

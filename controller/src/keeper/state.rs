@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
-    feed::{Feed, LeaseLog},
+    feed::{self as logs, EndpointLog, Feed, LeaseLog},
     roster::{End, Roster},
     store::{Batch, Loaded},
 };
@@ -61,6 +61,7 @@ pub struct State {
     /// Wakes its readers only with news for them: there are ten thousand.
     pub(super) feed: watch::Sender<Feed>,
     pub(super) leases: watch::Sender<LeaseLog>,
+    pub(super) endpoints: watch::Sender<EndpointLog>,
     /// The registry's revision.
     pub(super) seen: watch::Sender<Revision>,
     snapshots: BTreeMap<NetworkName, Snapshot>,
@@ -88,6 +89,7 @@ impl State {
             registry: Registry::default(),
             feed: watch::Sender::new(Feed::new(String::new(), 0)),
             leases: watch::Sender::new(LeaseLog::new(String::new(), 0)),
+            endpoints: watch::Sender::new(EndpointLog::new(String::new(), 0)),
             seen: watch::Sender::new(0),
             snapshots: BTreeMap::new(),
             store_cluster: String::new(),
@@ -214,6 +216,8 @@ impl State {
             self.snapshots.clear();
             self.leases
                 .send_replace(LeaseLog::new(cluster.clone(), loaded.revision));
+            self.endpoints
+                .send_replace(EndpointLog::new(cluster.clone(), loaded.revision));
             self.feed.send_replace(Feed::new(cluster, loaded.revision));
             self.seen.send_replace(loaded.revision);
             if known {
@@ -235,7 +239,7 @@ impl State {
         }
     }
 
-    fn publish(&mut self, changes: Changes) {
+    fn publish(&mut self, mut changes: Changes) {
         for node in &changes.sessions {
             let Some(here) = self.roster.get(node) else {
                 continue;
@@ -258,12 +262,23 @@ impl State {
             let cluster = cluster_of(&self.store_cluster, registry);
             self.leases
                 .send_modify(|leases| leases.rename(cluster.clone()));
+            self.endpoints
+                .send_modify(|endpoints| endpoints.rename(cluster.clone()));
             self.feed.send_modify(|feed| feed.rename(cluster));
         }
         self.feed
             .send_if_modified(|feed| feed.push(&changes, registry));
+        let revision = changes.revision;
+        let endpoints = std::mem::take(&mut changes.endpoints);
+        if !endpoints.is_empty() {
+            let weight = logs::weight(&endpoints);
+            self.endpoints
+                .send_modify(|log| log.push(revision, endpoints, weight));
+        }
         if !changes.leases.is_empty() {
-            self.leases.send_modify(|leases| leases.push(changes));
+            let weight = changes.leases.len();
+            self.leases
+                .send_modify(|log| log.push(revision, changes, weight));
         }
         self.seen.send_replace(registry.revision());
     }

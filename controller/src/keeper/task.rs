@@ -94,6 +94,7 @@ impl Task {
             clock,
             feed: state.feed.subscribe(),
             leases: state.leases.subscribe(),
+            endpoints: state.endpoints.subscribe(),
             seen: state.seen.subscribe(),
             store: store.clone(),
             runtime: Handle::current(),

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use overlay::{
-    decide::{Refusal, lease, reserve},
+    decide::{lease, reserve},
     id::{Life, NodeId},
     name::{NetworkName, NodeName},
     record::Lease,
@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-use super::{invalid, status};
+use super::{invalid, named, status};
 use crate::{
     clock::Clock,
     keeper::{Failure, Keeper, State},
-    lease_watch,
+    lease_watch, watching,
 };
 
 pub struct Leases {
@@ -101,7 +101,7 @@ impl v1::lease_service_server::LeaseService for Leases {
         request: Request<v1::ListLeasesRequest>,
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         let ask = request.get_ref();
-        let network = self.named(&ask.network).await?;
+        let network = named(&self.keeper, &ask.network).await?;
         let node = decode::parse_optional("node", &ask.node).map_err(|error| invalid(&error))?;
         let listed = self.keeper.with(move |state| v1::ListLeasesResponse {
             leases: list(state, network.as_ref(), node.as_ref()),
@@ -120,10 +120,11 @@ impl v1::lease_service_server::LeaseService for Leases {
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let ask = request.into_inner();
-        let network = self.named(&ask.network).await?;
+        let network = named(&self.keeper, &ask.network).await?;
         let held = (!ask.cluster.is_empty()).then_some((ask.cluster, ask.revision));
-        let closed = self.closed.clone();
-        let stream = lease_watch::watch(self.keeper.clone(), closed, network, held);
+        let clock = self.keeper.clock.clone();
+        let subject = lease_watch::Leases { clock, network };
+        let stream = watching::watch(self.keeper.clone(), self.closed.clone(), subject, held);
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -166,7 +167,7 @@ impl v1::lease_service_server::LeaseService for Leases {
         &self,
         request: Request<v1::ListReservationsRequest>,
     ) -> Result<Response<v1::ListReservationsResponse>, Status> {
-        let network = self.named(&request.get_ref().network).await?;
+        let network = named(&self.keeper, &request.get_ref().network).await?;
         let listed = self.keeper.with(move |state| {
             let reservations = reservations(state.registry(), network.as_ref());
             v1::ListReservationsResponse { reservations }
@@ -175,28 +176,6 @@ impl v1::lease_service_server::LeaseService for Leases {
             .await
             .map(Response::new)
             .map_err(|failure| status(&failure))
-    }
-}
-
-impl Leases {
-    /// The network that is asked about, if one is: one that is not there is no network
-    /// without leases.
-    async fn named(&self, name: &str) -> Result<Option<NetworkName>, Status> {
-        let name = decode::parse_optional("network", name).map_err(|error| invalid(&error))?;
-        let Some(network) = name else {
-            return Ok(None);
-        };
-        let looked = self.keeper.with(move |state| {
-            let registry = state.registry();
-            if registry.space(&network).is_some() {
-                return Ok(Some(network));
-            }
-            let known = registry.networks().filter_map(|space| space.network());
-            let known = known.map(|network| network.value.name.clone()).collect();
-            Err(Failure::Refused(Refusal::NoNetwork { network, known }))
-        });
-        let found = looked.await.and_then(|found| found);
-        found.map_err(|failure| status(&failure))
     }
 }
 

@@ -20,6 +20,7 @@ impl Session {
     pub(super) async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
         match message {
             agent_message::Message::Report(report) => self.report(report).await,
+            agent_message::Message::Endpoints(said) => self.endpoints(said).await?,
             agent_message::Message::Join(join) => match decode::join(&join) {
                 Ok(join) => self.enter_network(join).await?,
                 Err(error) => self.refuse(join.network, error.to_string()).await?,

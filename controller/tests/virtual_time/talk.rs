@@ -66,7 +66,7 @@ impl<'a> Talk<'a> {
                 self.say(format!("agent {number}: refused {network}: {reason}"));
                 self.refused.insert(network, Instant::now() + ASK_AGAIN);
             }
-            Message::Move(_) => {}
+            Message::Move(_) | Message::EndpointsKept(_) => {}
         }
         Ok(())
     }

@@ -134,6 +134,7 @@ fn joined(member: &Member) -> Message {
         ..v1::Lease::default()
     };
     Message::Joined(v1::Joined {
+        endpoints: 0,
         network: Some(network),
         lease: Some(lease),
     })

@@ -101,7 +101,7 @@ impl Talk {
                     reason: refused.reason,
                 }
             }
-            Message::Welcome(_) | Message::Move(_) => {
+            Message::Welcome(_) | Message::Move(_) | Message::EndpointsKept(_) => {
                 return Ok(None);
             }
         };

@@ -18,6 +18,25 @@ pub struct Voice<'a> {
     said: &'a mut Said,
 }
 
+/// Room for one message.
+pub struct Room<'a>(mpsc::Permit<'a, v1::AgentMessage>);
+
+impl Room<'_> {
+    pub fn say(self, message: Message) {
+        let message = Some(message);
+        self.0.send(v1::AgentMessage { message });
+    }
+}
+
+/// Waits until something can be said without waiting. Cancel-safe.
+pub async fn room(line: &mpsc::Sender<v1::AgentMessage>) -> Result<Room<'_>, SessionError> {
+    line.reserve().await.map(Room).map_err(|_| gone())
+}
+
+fn gone() -> SessionError {
+    SessionError::Broken(Box::new(Status::unavailable("the stream is gone")))
+}
+
 /// What was said in this session or an earlier one.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -51,8 +70,7 @@ impl<'a> Voice<'a> {
         let message = v1::AgentMessage {
             message: Some(message),
         };
-        let gone = |_| SessionError::Broken(Box::new(Status::unavailable("the stream is gone")));
-        self.say.send(message).await.map_err(gone)
+        self.say.send(message).await.map_err(|_| gone())
     }
 
     /// Says again whether a network is joined or left, of which a controller would not
@@ -77,6 +95,20 @@ impl<'a> Voice<'a> {
         let others = self.said.joins.iter().filter_map(is_other);
         let mut lost = others.filter(|address| !is_here(*address));
         lost.next()
+    }
+
+    pub fn joins(&self) -> &Joins {
+        &self.said.joins
+    }
+
+    /// The networks that are left, if only for a moment.
+    pub fn over(&self, joins: &Joins) -> Vec<NetworkName> {
+        let over = |(network, before): &(&NetworkName, &Joining)| {
+            let now = joins.get(*network);
+            now.is_none_or(|now| now.turn != before.turn)
+        };
+        let over = self.said.joins.iter().filter(over);
+        over.map(|(network, _)| network.clone()).collect()
     }
 
     /// Joins what is new or has another VTEP, and leaves what is gone.

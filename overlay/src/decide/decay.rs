@@ -7,7 +7,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Decision, Refusal, View, endpoint, lease::end, network::next_generation, reserve::withdraw, stray,
+    Decision, Refusal, View, endpoint, lease::end, network::next_generation, reserve::withdraw,
+    stray,
 };
 use crate::{
     key::Key,

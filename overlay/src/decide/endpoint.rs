@@ -130,10 +130,7 @@ pub fn keep(view: &View<'_>, teller: &Teller, part: &Part) -> Result<Decision<()
     let session = own(view, node, teller.sid)?;
     let mut txn = Transaction::default();
     txn.expect(Key::Session(node.clone()), session.revision);
-    txn.expect(
-        Key::Lease(network.clone(), node.clone()),
-        lease.revision,
-    );
+    txn.expect(Key::Lease(network.clone(), node.clone()), lease.revision);
     for (id, public) in &part.set {
         let key = Key::Endpoint(network.clone(), node.clone(), *id);
         let revision = written(view.registry, space, node, &key, *id);

@@ -53,6 +53,19 @@ impl Public {
         Ok(self.publish.iter().try_for_each(Publish::check)?)
     }
 
+    /// About the bytes that its words take.
+    pub fn size(&self) -> usize {
+        let Who {
+            container,
+            name,
+            aliases,
+            labels,
+        } = &self.who;
+        let texts = container.iter().chain(name).chain(aliases);
+        let texts = texts.chain(labels.keys()).chain(labels.values());
+        texts.map(String::len).sum::<usize>() + self.publish.len() * size_of::<Publish>()
+    }
+
     /// Is it what somebody means who says this: a name, an alias, an address, or the
     /// beginning of the container's id?
     pub fn is_called(&self, what: &str) -> bool {

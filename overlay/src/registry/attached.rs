@@ -158,11 +158,7 @@ impl Registry {
 
     /// What these records are now, whose change was noted, and those of leases that are
     /// not what they were.
-    pub(super) fn look_up(
-        &self,
-        noted: &mut Vec<EndpointChange>,
-        leases: &[super::LeaseChange],
-    ) {
+    pub(super) fn look_up(&self, noted: &mut Vec<EndpointChange>, leases: &[super::LeaseChange]) {
         for change in leases {
             let after = change.after.as_ref().map(|lease| &lease.value);
             if standing(change.before.as_ref()) == standing(after) {

@@ -43,6 +43,7 @@ impl Held {
             | Message::Joined(_)
             | Message::Refused(_)
             | Message::NetworkChanged(_)
+            | Message::EndpointsKept(_)
             | Message::Move(_) => {}
         }
     }

@@ -168,6 +168,7 @@ async fn a_refused_network_is_asked_for_again_until_it_is_joined() {
     let joined = Message::Joined(v1::Joined {
         network: Some(network()),
         lease: Some(v1::Lease::default()),
+        endpoints: 0,
     });
     talk.interpret(joined, &mut held).unwrap();
     assert!(talk.refused.is_empty());

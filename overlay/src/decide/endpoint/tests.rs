@@ -83,7 +83,8 @@ fn tell(fleet: &mut Fleet, news: &News) -> Result<Plan, Refusal> {
 fn kept(fleet: &Fleet) -> BTreeMap<EndpointId, Arc<Endpoint>> {
     let space = fleet.registry.space(&network()).unwrap();
     let all = space.endpoints_of(&node(1));
-    all.map(|(id, present)| (id, present.endpoint.value)).collect()
+    all.map(|(id, present)| (id, present.endpoint.value))
+        .collect()
 }
 
 fn swept(fleet: &mut Fleet) -> usize {
@@ -133,7 +134,11 @@ fn what_is_kept_already_is_not_written() {
     let revision = fleet.revision;
     let plan = tell(&mut fleet, &whole(set)).unwrap();
     assert_eq!(plan, Plan::default());
-    let plan = tell(&mut fleet, &changes(BTreeMap::new(), &[fleet::endpoint_id(9)])).unwrap();
+    let plan = tell(
+        &mut fleet,
+        &changes(BTreeMap::new(), &[fleet::endpoint_id(9)]),
+    )
+    .unwrap();
     assert_eq!(plan, Plan::default());
     assert_eq!(fleet.revision, revision);
 }
@@ -152,7 +157,9 @@ fn many_are_many_transactions_and_none_is_too_large() {
     let mut large = many(&fleet, 5);
     for public in large.values_mut() {
         let mut who = public.who.clone();
-        who.labels = (0..64).map(|n| (format!("{n}"), "x".repeat(1024))).collect();
+        who.labels = (0..64)
+            .map(|n| (format!("{n}"), "x".repeat(1024)))
+            .collect();
         let public = Arc::make_mut(public);
         public.who = who;
     }
@@ -245,7 +252,10 @@ fn they_end_with_their_lease() {
     let set = many(&fleet, 5);
     tell(&mut fleet, &whole(set)).unwrap();
     let txn = fleet.act(&Action::Leave(1)).unwrap();
-    let ended = txn.ops.iter().filter(|op| matches!(op.key(), Key::Endpoint(..)));
+    let ended = txn
+        .ops
+        .iter()
+        .filter(|op| matches!(op.key(), Key::Endpoint(..)));
     assert_eq!(ended.count(), 5);
     assert!(!fleet.entries.keys().any(|key| key.starts_with("endpoint/")));
 }
@@ -302,7 +312,10 @@ fn a_lapsed_lease_keeps_them_and_says_so() {
     let lapsed = |change: &crate::registry::EndpointChange| {
         change.after.as_ref().is_some_and(|present| present.lapsed)
     };
-    assert_eq!(changes.endpoints.iter().filter(|one| lapsed(one)).count(), 2);
+    assert_eq!(
+        changes.endpoints.iter().filter(|one| lapsed(one)).count(),
+        2
+    );
     assert_eq!(swept(&mut fleet), 0);
 
     let before = fleet.registry.clone();
@@ -321,13 +334,18 @@ fn a_deleted_network_leaves_none() {
     for _ in 0..20 {
         for due in decay::due_of_network(&fleet.registry, &network()) {
             let done = fleet.ask(|view| decay::settle(view, &Patience::default(), &due));
-            assert!(matches!(done, Ok(()) | Err(Refusal::NothingToDo)), "{done:?}");
+            assert!(
+                matches!(done, Ok(()) | Err(Refusal::NothingToDo)),
+                "{done:?}"
+            );
         }
     }
     let left: Vec<&String> = fleet.entries.keys().collect();
     let of_network = left.iter().filter(|key| key.contains("/n"));
     assert!(
-        of_network.clone().all(|key| key.starts_with("node/") || key.starts_with("sess/")),
+        of_network
+            .clone()
+            .all(|key| key.starts_with("node/") || key.starts_with("sess/")),
         "{left:?}"
     );
 }
@@ -358,7 +376,10 @@ fn one_that_cannot_be_read_is_written_anew_by_its_node() {
     let bytes = String::from_utf8(record::encode(&record)).unwrap();
     fleet.put(&key.to_string(), &bytes);
     let reason = &fleet.registry.set_aside()[&key.to_string()].reason;
-    assert!(reason.starts_with("an endpoint has one address"), "{reason}");
+    assert!(
+        reason.starts_with("an endpoint has one address"),
+        "{reason}"
+    );
     // And the node may go all the same.
     fleet.act(&Action::Leave(1)).unwrap();
     assert!(fleet.registry.set_aside().is_empty());
@@ -385,7 +406,11 @@ fn each_key_is_written_once() {
     let mut other = set.clone();
     Arc::make_mut(other.get_mut(&id).unwrap()).since = crate::time::WallMs(9);
     // Said to be gone and there at once: it is there.
-    let plan = plan(&fleet.view(&Flight::default()), &teller(&fleet), &changes(other, &[id]));
+    let plan = plan(
+        &fleet.view(&Flight::default()),
+        &teller(&fleet),
+        &changes(other, &[id]),
+    );
     let teller = teller(&fleet);
     for part in plan.unwrap().parts {
         let decided = keep(&fleet.view(&Flight::default()), &teller, &part).unwrap();
