@@ -15,6 +15,7 @@ mod agent;
 mod attach;
 mod connect;
 mod detach;
+mod endpoint;
 mod failure;
 mod ipam;
 mod lease;
@@ -95,6 +96,9 @@ enum Command {
     /// The hosts that take part
     #[command(subcommand)]
     Node(node::Verb),
+    /// Containers: what is attached to the networks, on all nodes
+    #[command(subcommand)]
+    Endpoint(endpoint::Verb),
     /// How the whole fleet is
     Status(status::Ask),
     /// Join a network namespace of this host to a network
@@ -140,6 +144,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Lease(verb) => lease::run(verb, &connect().await?, &output).await,
         Command::Subnet(verb) => subnet::run(verb, &connect().await?, &output).await,
         Command::Node(verb) => node::run(verb, &connect().await?, &output).await,
+        Command::Endpoint(verb) => endpoint::run(verb, &reach, &output).await,
         Command::Status(ask) => return status::run(ask, &reach, &output).await,
         // These ask the agent of this host, and nothing else is under way meanwhile.
         Command::Attach(attach) => attach::run(*attach, within, &output),

@@ -90,6 +90,11 @@ impl Output {
         })
     }
 
+    /// Is it read by people, and not by a program?
+    pub fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide)
+    }
+
     /// What was done, for a person. A program has the exit code.
     pub fn done(&self, sentence: &str) -> Result<(), Failure> {
         match self.format {
