@@ -11,7 +11,7 @@ use crate::{
     agent,
     connect::{Connection, Reach},
     failure::Failure,
-    output::{Output, described, note},
+    output::Output,
 };
 
 use here::HereRow;
@@ -20,6 +20,9 @@ use row::EndpointRow;
 mod here;
 mod row;
 mod watch;
+
+/// So many are named where one was meant.
+const NAMED_MOST: usize = 10;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -98,13 +101,12 @@ async fn list(ask: List, connection: &Connection, output: &Output) -> Result<(),
         node: ask.node.map(String::from).unwrap_or_default(),
         which: String::new(),
     };
-    let answer = connection.answer(connection.endpoints().list(request));
-    let answer = answer.await?;
+    let mut endpoints = connection.endpoints();
+    let answer = connection.answer(endpoints.list(request)).await?;
     let rows: Vec<EndpointRow> = answer.endpoints.into_iter().map(Into::into).collect();
     output.list(&rows, &none)
 }
 
-/// One, or all that are called so: a name need not be unique.
 async fn show(
     which: String,
     network: Option<NetworkName>,
@@ -117,24 +119,32 @@ async fn show(
         node: String::new(),
         which: which.clone(),
     };
-    let answer = connection.answer(connection.endpoints().list(request));
-    let rows: Vec<EndpointRow> = answer
-        .await?
-        .endpoints
-        .into_iter()
-        .map(Into::into)
-        .collect();
+    let mut endpoints = connection.endpoints();
+    let answer = connection.answer(endpoints.list(request)).await?;
+    let rows: Vec<EndpointRow> = answer.endpoints.into_iter().map(Into::into).collect();
     match rows.as_slice() {
         [] => Err(Failure::Refused(format!(
             "there is no endpoint {which}{place}"
         ))),
         [one] => output.show(one),
-        several => {
-            note(&format!("{} endpoints are called {which}", several.len()));
-            let texts = several.iter().map(described);
-            output.print(&several, || texts.collect::<Vec<_>>().join("\n"))
-        }
+        several => Err(Failure::Refused(ambiguous(&which, several))),
     }
+}
+
+/// A name need not be unique.
+fn ambiguous(which: &str, several: &[EndpointRow]) -> String {
+    let one = |row: &EndpointRow| format!("{} in {} on {}", row.id, row.network, row.node);
+    let ids: Vec<String> = several.iter().take(NAMED_MOST).map(one).collect();
+    let more = if several.len() > NAMED_MOST {
+        ", ..."
+    } else {
+        ""
+    };
+    format!(
+        "{} endpoints are called {which}; name one by its id or address: {}{more}",
+        several.len(),
+        ids.join(", ")
+    )
 }
 
 fn here(ask: &List, within: Duration, output: &Output) -> Result<(), Failure> {

@@ -18,7 +18,7 @@ use proto::{
 };
 
 /// Texts that fields take, or nearly take.
-const TEXTS: [&str; 24] = [
+const TEXTS: [&str; 28] = [
     "",
     "default",
     "Default",
@@ -43,6 +43,10 @@ const TEXTS: [&str; 24] = [
     "v4",
     "v6",
     "auto",
+    "00f3a9c1d2e4b",
+    "cni/4f2a/eth0",
+    "tcp",
+    "8080:80",
 ];
 
 #[derive(Debug, Arbitrary)]
@@ -104,6 +108,17 @@ fuzz_target!(|input: Input<'_>| {
         gone: texts.some(b),
         partial: false,
     });
+    let set = (0..a % 4).map(|_| endpoint(&mut texts, b, c));
+    let set = set.collect();
+    endpoints(v1::Endpoints {
+        network: texts.next(),
+        life: texts.next(),
+        number: d,
+        all: a % 2 == 0,
+        set,
+        gone: texts.some(b % 4),
+        partial: false,
+    });
     create_network(&v1::CreateNetworkRequest {
         name: texts.next(),
         pools: texts.some(a % 4),
@@ -132,6 +147,7 @@ fn bytes(bytes: &[u8]) {
         match message.message {
             Some(Agent::Hello(ask)) => hello(&ask),
             Some(Agent::Join(ask)) => judge(decode::join(&ask)),
+            Some(Agent::Endpoints(said)) => endpoints(said),
             Some(Agent::Leave(_) | Agent::Report(_)) | None => {}
         }
     }
@@ -147,6 +163,7 @@ fn bytes(bytes: &[u8]) {
                 | Controller::Refused(_)
                 | Controller::Bookmark(_)
                 | Controller::NetworkChanged(_)
+                | Controller::EndpointsKept(_)
                 | Controller::Move(_),
             )
             | None => {}
@@ -173,6 +190,49 @@ fn join(texts: &mut Texts<'_>, revision: u64) -> v1::Join {
         mac: texts.next(),
         revision,
     }
+}
+
+fn endpoint(texts: &mut Texts<'_>, a: u64, b: u64) -> v1::Endpoint {
+    let ports = (0..a % 3).map(|_| v1::PublishedPort {
+        protocol: texts.next(),
+        host_address: texts.next(),
+        host_port: a as u32,
+        port: b as u32,
+        count: (b >> 32) as u32,
+    });
+    let ports = ports.collect();
+    v1::Endpoint {
+        id: texts.next(),
+        key: texts.next(),
+        addresses: texts.some(a % 3),
+        mac: texts.next(),
+        container: texts.next(),
+        name: texts.next(),
+        aliases: texts.some(b % 3),
+        labels: [(texts.next(), texts.next())].into(),
+        ports,
+        since_ms: b,
+        ..Default::default()
+    }
+}
+
+/// Each endpoint is understood or refused by itself, and what was understood fits into
+/// a record and is told again as the same.
+fn endpoints(said: v1::Endpoints) {
+    let count = said.set.len();
+    let decoded = decode::endpoints(said);
+    if let Ok(word) = &decoded {
+        assert!(word.set.len() + word.refused.len() <= count);
+        for (id, public) in &word.set {
+            assert_eq!(public.check(), Ok(()));
+            let again = decode::endpoint(encode::endpoint_alone(*id, public));
+            assert_eq!(again.as_ref(), Ok(&(*id, public.clone())));
+        }
+        for reason in word.refused.values() {
+            assert!(!reason.contains('\n'), "{reason}");
+        }
+    }
+    judge(decoded);
 }
 
 fn hello(ask: &v1::Hello) {

@@ -17,6 +17,7 @@ use overlay::{
     decide::{
         Decision, Refusal, View,
         decay::{self, Patience, Seen},
+        endpoint::{self, Extent, News, Part, Teller},
         lease::{self, Acquire, Vtep},
         network, node, reserve,
         session::{self, Membership, Open},
@@ -33,7 +34,7 @@ use overlay::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "nets",
     "net/n",
     "net/m",
@@ -51,13 +52,15 @@ const KEYS: [&str; 20] = [
     "resv/n/a",
     "resv/n/b",
     "under/n/192.0.2.1",
+    "endpoint/n/a/0000000000001",
+    "endpoint/n/b/0000000000002",
     "sess/a",
     "sess/b",
     "ctl/00000000-0000-0000-0000-0000000000c0",
 ];
 
 /// Records that can be read; each goes under any key.
-const RECORDS: [&str; 15] = [
+const RECORDS: [&str; 17] = [
     r#"{"v":1,"fleet":"00000000-0000-0000-0000-0000000000c0","generation":1}"#,
     r#"{"v":1,"name":"n","vni":1,"port":4789,"pool4":"10.99.0.0/27","pool6":"fd99::/121","len4":30,"len6":124,"lapse_s":86400,"underlay":"v4","encap":"vxlan","masquerade":true,"state":"active"}"#,
     r#"{"v":1,"name":"n","vni":1,"port":4789,"pool4":"10.99.0.0/27","pool6":null,"len4":30,"len6":0,"lapse_s":0,"underlay":"v6","encap":"auto","masquerade":true,"state":"deleting"}"#,
@@ -72,6 +75,8 @@ const RECORDS: [&str; 15] = [
     r#"{"v":1,"v4":"10.99.0.0/30","v6":"fd99::/124"}"#,
     r#"{"v":1,"node":"a"}"#,
     r#"{"v":1,"node_id":"00000000-0000-0000-0000-000000000001","sid":"00000000-0000-0000-0000-000000000003","ctl":"00000000-0000-0000-0000-0000000000c0","taken_over_at":1}"#,
+    r#"{"v":1,"life":"00000000-0000-0000-0000-000000000002","key":"cni/4f2a/eth0","addresses":["10.99.0.2","fd99::2"],"mac":"02:00:00:00:00:01","who":{"container":"4f2a","name":"web","aliases":["www"],"labels":{"tier":"front"}},"publish":[{"protocol":"udp","at":"192.0.2.1","host_port":8080,"port":80,"count":2}],"since":1}"#,
+    r#"{"v":1,"life":"00000000-0000-0000-0000-000000000003","key":"k","addresses":["10.99.0.3"],"mac":"02:00:00:00:00:02","since":18446744073709551615}"#,
     r#"{"v":1,"listen":"[::]:7440","version":"0.1.0","started":1,"wall_ms":1}"#,
 ];
 
@@ -194,6 +199,23 @@ fn check(store: &Store, registry: &Registry) {
     assert_eq!(fresh.set_aside(), registry.set_aside());
     let changes = fresh.difference(registry);
     overlay::feed::peer_changes(&changes);
+    endpoints(registry);
+    for change in &changes.endpoints {
+        let now = registry.endpoint(&change.network, &change.node, change.id);
+        assert_eq!(change.after, now);
+    }
+}
+
+/// None is seen but under a lease of its life.
+fn endpoints(registry: &Registry) {
+    for (_, space) in registry.spaces() {
+        for (node, id, present) in space.endpoints() {
+            let life = present.endpoint.value.life;
+            assert_eq!(space.leases()[node].value.life, life);
+            assert!(space.attached().get(node, id).is_some());
+            assert_eq!(present.endpoint.value.public.check(), Ok(()));
+        }
+    }
 }
 
 /// What is written of a record that was read is read as the same.
@@ -212,6 +234,7 @@ fn read_again(key: &Key, value: &[u8]) {
         Key::Free(..) => same::<record::Free>(value),
         Key::Reservation(..) => same::<record::Reservation>(value),
         Key::Underlay(..) => same::<record::Underlay>(value),
+        Key::Endpoint(..) => same::<record::Endpoint>(value),
         Key::Session(_) => same::<record::Session>(value),
         Key::Controller(_) => same::<record::Controller>(value),
     }
@@ -274,6 +297,7 @@ fn decide(registry: &Registry, now: WallMs, spread: u128) {
             };
             judge(registry, session::open(&view, &open));
             judge(registry, node::remove(&view, &node));
+            attach(registry, &view, name, &node, sid, life);
             let subnets =
                 ["10.99.0.0/30", "fd99::/124"].map(|text| text.parse().expect("a subnet"));
             judge(registry, reserve::reserve(&view, name, &node, &subnets));
@@ -297,6 +321,47 @@ fn decide(registry: &Registry, now: WallMs, spread: u128) {
     }
 }
 
+/// A node tells what is there already, what is new, and that some are gone.
+fn attach(
+    registry: &Registry,
+    view: &View<'_>,
+    network: &NetworkName,
+    node: &NodeName,
+    sid: SessionId,
+    life: Life,
+) {
+    let teller = Teller {
+        node: node.clone(),
+        sid,
+        network: network.clone(),
+        life,
+    };
+    let space = registry.space(network).expect("it is one of them");
+    let held: BTreeMap<_, _> = space
+        .attached()
+        .of(node)
+        .map(|(id, held)| (id, held.value.public.clone().into()))
+        .collect();
+    let ids: BTreeSet<_> = held.keys().copied().collect();
+    for extent in [Extent::Changes, Extent::Part, Extent::Whole(BTreeSet::new())] {
+        let news = News {
+            set: held.clone(),
+            gone: ids.clone(),
+            extent,
+        };
+        if let Ok(plan) = endpoint::plan(view, &teller, &news) {
+            for part in &plan.parts {
+                judge(registry, endpoint::keep(view, &teller, part));
+            }
+        }
+    }
+    let gone = Part {
+        set: held,
+        gone: BTreeSet::new(),
+    };
+    judge(registry, endpoint::keep(view, &teller, &gone));
+}
+
 /// A refusal is one sentence. A transaction compares and writes nothing that cannot
 /// be read, and each key once.
 fn judge<T>(registry: &Registry, decided: Result<Decision<T>, Refusal>) {
@@ -308,7 +373,9 @@ fn judge<T>(registry: &Registry, decided: Result<Decision<T>, Refusal>) {
             assert!(
                 txn.compares
                     .iter()
-                    .all(|compare| !registry.is_set_aside(&compare.key))
+                    .map(|compare| &compare.key)
+                .filter(|key| !matches!(key, Key::Endpoint(..)))
+                .all(|key| !registry.is_set_aside(key))
             );
         }
         Err(refusal) => assert!(!refusal.to_string().contains('\n')),

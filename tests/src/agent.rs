@@ -17,8 +17,10 @@ use crate::{
     wait::{DEADLINE, within},
 };
 
+mod endpoints;
 mod held;
 
+pub use endpoints::endpoint;
 pub use held::Held;
 
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Agent {
     /// What it was sent in this session.
     pub heard: Vec<Message>,
     stream: Option<Stream>,
+    /// The number of its last word about endpoints.
+    word: u64,
 }
 
 #[derive(Debug)]
@@ -59,6 +63,7 @@ impl Agent {
             held: Held::default(),
             heard: Vec::new(),
             stream: None,
+            word: 0,
         }
     }
 
@@ -156,9 +161,20 @@ impl Agent {
             ready: true,
             reason: String::new(),
         });
+        self.say(report).await
+    }
+
+    /// Leaves its network.
+    pub async fn leave(&self) -> Result<()> {
+        let network = self.network.clone();
+        let leave = agent_message::Message::Leave(v1::Leave { network });
+        self.say(leave).await
+    }
+
+    async fn say(&self, message: agent_message::Message) -> Result<()> {
         let stream = self.stream.as_ref().ok_or_else(|| anyhow!("no session"))?;
         let message = v1::AgentMessage {
-            message: Some(report),
+            message: Some(message),
         };
         Ok(stream.say.send(message).await?)
     }

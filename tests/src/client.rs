@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use overlay::id::Life;
 use proto::v1::{
-    self, lease_service_client::LeaseServiceClient, network_service_client::NetworkServiceClient,
-    node_service_client::NodeServiceClient, status_service_client::StatusServiceClient,
+    self, endpoint_service_client::EndpointServiceClient, lease_service_client::LeaseServiceClient,
+    network_service_client::NetworkServiceClient, node_service_client::NodeServiceClient,
+    status_service_client::StatusServiceClient,
 };
 use tonic::{Code, Response, Status, transport::Channel};
 
@@ -27,6 +28,11 @@ impl Client {
 
     pub fn leases(&self) -> LeaseServiceClient<Channel> {
         let client = LeaseServiceClient::new(self.channel.clone());
+        client.max_decoding_message_size(64 << 20)
+    }
+
+    pub fn endpoints(&self) -> EndpointServiceClient<Channel> {
+        let client = EndpointServiceClient::new(self.channel.clone());
         client.max_decoding_message_size(64 << 20)
     }
 

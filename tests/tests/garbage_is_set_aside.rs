@@ -11,7 +11,7 @@ const COUNT: &str = "weft_set_aside_records";
 
 /// A key of each kind. Those of `new` stand beside what is there; the claims are of
 /// subnets that would be given out next, one in either family.
-const NEW: [&str; 12] = [
+const NEW: [&str; 13] = [
     "/weft/net/ghost",
     "/weft/node/ghost",
     "/weft/removed/7b0f1c7e-5a53-4f43-8f53-0c5e7f0d9a11",
@@ -21,6 +21,7 @@ const NEW: [&str; 12] = [
     "/weft/free/default/4/10.99.5.0-24",
     "/weft/resv/default/ghost",
     "/weft/under/default/192.0.2.99",
+    "/weft/endpoint/default/ghost/00f3a9c1d2e4b",
     "/weft/sess/ghost",
     "/weft/ctl/7b0f1c7e-5a53-4f43-8f53-0c5e7f0d9a11",
     "/weft/prophecy/ghost",

@@ -41,8 +41,8 @@ impl Watch {
             continues: self.since.is_some(),
             ..Followed::default()
         };
-        let stream = connection.answer(connection.endpoints().watch(request));
-        let mut stream = stream.await?;
+        let mut endpoints = connection.endpoints();
+        let mut stream = connection.answer(endpoints.watch(request)).await?;
         loop {
             let response = stream.message().await;
             let response = response.map_err(|status| connection.failure(&status))?;
