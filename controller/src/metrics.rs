@@ -38,6 +38,7 @@ pub struct Metrics {
 #[derive(Clone, Default)]
 struct Sampled {
     leases: Family<LeaseLabels, Gauge>,
+    endpoints: Family<NetworkLabels, Gauge>,
     pool: Family<PoolLabels, Gauge>,
     sessions: Gauge,
     lag: Family<QuantileLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
@@ -50,6 +51,11 @@ struct Sampled {
 struct LeaseLabels {
     network: String,
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NetworkLabels {
+    network: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -97,6 +103,11 @@ impl Metrics {
             "leases",
             "Leases by network and state",
             sampled.leases.clone(),
+        );
+        registry.register(
+            "endpoints",
+            "Endpoints by network",
+            sampled.endpoints.clone(),
         );
         registry.register(
             "pool_subnets",
@@ -180,6 +191,7 @@ impl Metrics {
     pub fn sample(&self, state: &State, now: WallMs) {
         let sampled = &self.sampled;
         sampled.leases.clear();
+        sampled.endpoints.clear();
         sampled.pool.clear();
         for (network, space) in state.registry().spaces() {
             let lapsed = space
@@ -197,6 +209,11 @@ impl Metrics {
                     .get_or_create(&labels)
                     .set(whole(count as u128));
             }
+            let labels = NetworkLabels {
+                network: network.to_string(),
+            };
+            let count = whole(space.attached().len() as u128);
+            sampled.endpoints.get_or_create(&labels).set(count);
             for family in subnet::Family::BOTH {
                 let Some(pool) = space.pool_use(family) else {
                     continue;

@@ -227,7 +227,7 @@ fn log(due: &Due) {
             info!(%network, %subnet, "giving back a subnet that no lease stands behind");
         }
         Due::Sweep(network, node) => {
-            info!(%network, %node, "sweeping endpoints of a lease that has ended")
+            info!(%network, %node, "sweeping endpoints of a lease that has ended");
         }
         Due::Withdraw(network, node) => info!(%network, %node, "withdrawing the reservation"),
         Due::Forget(_) => {}

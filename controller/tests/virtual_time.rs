@@ -8,6 +8,8 @@
 
 #[path = "virtual_time/agent.rs"]
 mod agent;
+#[path = "virtual_time/attached.rs"]
+mod attached;
 #[path = "virtual_time/chance.rs"]
 mod chance;
 #[path = "virtual_time/client.rs"]

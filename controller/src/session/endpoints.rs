@@ -1,6 +1,9 @@
 //! What an agent says of its endpoints, brought into the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use overlay::{
@@ -10,6 +13,7 @@ use overlay::{
     },
     endpoint::EndpointId,
     flight::Flight,
+    name::NetworkName,
     txn::Revision,
 };
 use proto::{
@@ -25,6 +29,18 @@ pub struct Hearing {
     /// Where all are named: those so far.
     named: BTreeSet<EndpointId>,
     kept: v1::EndpointsKept,
+}
+
+/// How long a word waits for this controller to see what it wrote before.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// What this session has written of endpoints.
+#[derive(Default)]
+pub struct Written {
+    /// The newest revision of it: nothing is planned on a view that is older.
+    revision: Revision,
+    /// Where the store gave no answer: it may have done it, or do it yet.
+    doubts: BTreeSet<NetworkName>,
 }
 
 impl Session {
@@ -46,21 +62,22 @@ impl Session {
     }
 
     fn hearing_of(&mut self, said: &v1::Endpoints) -> Box<Hearing> {
-        let same = |begun: &Box<Hearing>| {
-            begun.kept.network == said.network && begun.kept.number == said.number
+        if let Some(begun) = self.hearing.take()
+            && begun.kept.network == said.network
+            && begun.kept.number == said.number
+        {
+            return begun;
+        }
+        let kept = v1::EndpointsKept {
+            network: said.network.clone(),
+            number: said.number,
+            ..v1::EndpointsKept::default()
         };
-        self.hearing.take().filter(same).unwrap_or_else(|| {
-            let kept = v1::EndpointsKept {
-                network: said.network.clone(),
-                number: said.number,
-                ..v1::EndpointsKept::default()
-            };
-            let named = BTreeSet::new();
-            Box::new(Hearing { named, kept })
-        })
+        let named = BTreeSet::new();
+        Box::new(Hearing { named, kept })
     }
 
-    async fn take_in(&self, hearing: &mut Hearing, said: v1::Endpoints) -> Result<(), String> {
+    async fn take_in(&mut self, hearing: &mut Hearing, said: v1::Endpoints) -> Result<(), String> {
         let word = decode::endpoints(said).map_err(|error| error.to_string())?;
         hearing.refuse(word.refused)?;
         let extent = match (word.all, word.partial) {
@@ -94,10 +111,19 @@ impl Session {
 
     /// Writes what the store has not, and says at which revision all of it is seen here.
     async fn keep(
-        &self,
+        &mut self,
         teller: Teller,
         news: News,
     ) -> Result<(Revision, BTreeMap<EndpointId, String>), Failure> {
+        if self.written.doubts.contains(&teller.network) {
+            let of = teller.clone();
+            let fenced = self.keeper.write(move |view| endpoint::fence(view, &of));
+            let ((), revision) = fenced.await?;
+            self.written.revision = self.written.revision.max(revision);
+            self.written.doubts.remove(&teller.network);
+        }
+        // A write is answered at last also where it cannot be seen yet.
+        self.keeper.reach(self.written.revision, CATCH_UP).await?;
         let of = teller.clone();
         let planned = self.keeper.with(move |state| {
             let view = View {
@@ -113,15 +139,22 @@ impl Session {
         let plan = plan?;
         let written = plan.parts.into_iter().map(|part| self.write(&teller, part));
         let mut revision = seen;
+        let mut failed = None;
         for written in join_all(written).await {
             match written {
                 Ok(((), at)) => revision = revision.max(at),
                 // It had gone by itself meanwhile.
                 Err(Failure::Refused(Refusal::NothingToDo)) => {}
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    if matches!(failure, Failure::Unavailable(_)) {
+                        self.written.doubts.insert(teller.network.clone());
+                    }
+                    failed = Some(failure);
+                }
             }
         }
-        Ok((revision, plan.refused))
+        self.written.revision = self.written.revision.max(revision);
+        failed.map_or(Ok((revision, plan.refused)), Err)
     }
 
     fn write(

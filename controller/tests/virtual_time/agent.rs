@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
 use crate::{
+    attached::CONTAINERS,
     dice::Dice,
     machine::{Joined, Machine},
     talk::{ASK_AGAIN, Talk},
@@ -129,6 +130,11 @@ impl Agent {
                 }
                 _ = tick.tick() => {
                     self.ask_again(&say, &mut talk).await?;
+                    self.attach();
+                    let words = self.with(|machine| talk.attached.words(machine));
+                    for word in words {
+                        tell(&say, Word::Endpoints(word)).await?;
+                    }
                     continue;
                 }
             };
@@ -186,6 +192,14 @@ impl Agent {
         }
         *said = joins;
         Ok(())
+    }
+
+    /// Containers come and go.
+    fn attach(&mut self) {
+        if self.dice.per_mille(300) && !self.world.weather.is_calm() {
+            let container = 1 + self.dice.below(usize::from(CONTAINERS)) as u8;
+            self.with(|machine| machine.toggle(container));
+        }
     }
 
     async fn ask_again(

@@ -39,6 +39,9 @@ pub struct Peer {
 
 pub type Peers = BTreeMap<String, Peer>;
 
+/// By their ids, the lives of leases that they name.
+pub type Endpoints = BTreeMap<String, String>;
+
 /// What somebody asked for that ends leases. It may be done at any time afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Asked {
@@ -61,6 +64,9 @@ pub struct Judge {
     past: BTreeMap<Place, BTreeMap<Revision, Option<Lease>>>,
     /// The peers of each network at every revision that changed one.
     peers: BTreeMap<String, BTreeMap<Revision, Peers>>,
+    /// The endpoints of each place, with the lives that they name, at every revision that
+    /// changed one.
+    endpoints: BTreeMap<Place, BTreeMap<Revision, Endpoints>>,
     /// When records were garbage: until the revision that mended them.
     spoilt: BTreeMap<Place, Vec<(Revision, Revision)>>,
 }
@@ -156,6 +162,71 @@ impl Judge {
         Ok(())
     }
 
+    /// An agent was told that the store has these endpoints of this life, and no others.
+    pub fn told_kept(
+        &self,
+        network: &str,
+        node: &str,
+        life: &str,
+        revision: Revision,
+        told: &BTreeSet<String>,
+    ) -> Result<(), String> {
+        let past = self.endpoints.get(&(network.to_owned(), node.to_owned()));
+        let had = past.and_then(|past| past.range(..=revision).next_back());
+        let had = had.into_iter().flat_map(|(_, endpoints)| endpoints);
+        let had = had.filter(|(_, of)| *of == life).map(|(id, _)| id.clone());
+        let had: BTreeSet<String> = had.collect();
+        if had == *told {
+            return Ok(());
+        }
+        Err(format!(
+            "{node} was told that {told:?} are kept in {network} at {revision}, the store had {had:?}"
+        ))
+    }
+
+    /// The endpoints that the store has now.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&Place, &Endpoints)> {
+        let all = self.endpoints.iter();
+        all.filter_map(|(place, past)| Some((place, past.last_key_value()?.1)))
+    }
+
+    /// One endpoint became another. Only its node's agent says so, under its lease.
+    fn attached(
+        &mut self,
+        place: Place,
+        id: &str,
+        new: Option<&Json>,
+        revision: Revision,
+        wrong: &mut Vec<String>,
+    ) {
+        if let Some(new) = new {
+            let life = self.leases.get(&place).map(|lease| lease.life.as_str());
+            if life.is_none() || life != new["life"].as_str() {
+                wrong.push(format!(
+                    "{place:?} at {revision}: {new} is of no lease, it has {life:?}"
+                ));
+            }
+            if !self.sessions.contains(&place.1) {
+                wrong.push(format!("{place:?} at {revision}: {id} is said by nobody"));
+            }
+        }
+        let past = self.endpoints.entry(place).or_default();
+        let mut now = past
+            .last_key_value()
+            .map(|(_, now)| now.clone())
+            .unwrap_or_default();
+        match new {
+            Some(new) => {
+                let life = new["life"].as_str().unwrap_or_default();
+                now.insert(id.to_owned(), life.to_owned());
+            }
+            None => {
+                now.remove(id);
+            }
+        }
+        past.insert(revision, now);
+    }
+
     /// When a lease that was there before a revision was made.
     fn made(&self, place: &Place, before: Revision) -> Revision {
         let past = self.past.get(place).into_iter();
@@ -224,6 +295,10 @@ impl Judge {
                     self.change(&place, new.clone(), &before, now, revision, wrong);
                     self.past.entry(place).or_default().insert(revision, new);
                     networks.insert(network.to_owned());
+                }
+                ["endpoint", network, node, id] => {
+                    let place = (network.to_owned(), node.to_owned());
+                    self.attached(place, id, json.as_ref(), revision, wrong);
                 }
                 _ => {}
             }

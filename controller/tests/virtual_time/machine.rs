@@ -43,6 +43,8 @@ pub struct Machine {
     pub kept: Option<Memory>,
     pub kernel: Kernel,
     pub memory: Memory,
+    /// What is attached, in every network that it is in.
+    pub containers: BTreeSet<u8>,
     /// Its node was removed, or it is gone for good: it stays out.
     pub out: bool,
 }
@@ -96,6 +98,7 @@ impl Machine {
             kept: None,
             kernel: Kernel::fresh(&Host::new(mac)),
             memory: Memory::new(mac),
+            containers: BTreeSet::new(),
             out: false,
         };
         machine.kernel = Kernel::fresh(&machine.scaffold());
@@ -131,6 +134,13 @@ impl Machine {
     pub fn confirm(&mut self, sid: SessionId) {
         self.previous.retain(|tried| *tried != sid);
         self.previous.insert(0, sid);
+    }
+
+    /// A container comes, or it goes.
+    pub fn toggle(&mut self, container: u8) {
+        if !self.containers.remove(&container) {
+            self.containers.insert(container);
+        }
     }
 
     pub fn joins(&self) -> BTreeMap<NetworkName, Joined> {

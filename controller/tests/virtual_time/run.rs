@@ -12,7 +12,7 @@ use overlay::registry::Registry;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    chance,
+    attached, chance,
     client::{self, SMALL},
     dice::Dice,
     kernel,
@@ -156,6 +156,7 @@ async fn wrong(world: &Arc<World>) -> Vec<String> {
     let vnis = vnis(world);
     let judge = world.judge();
     let (mut present, mut left) = (BTreeSet::new(), BTreeSet::new());
+    let mut containers = BTreeMap::new();
     for number in 0..world.hosts() {
         let alive = world.is_alive(number);
         world.machine(number, |machine| {
@@ -169,6 +170,12 @@ async fn wrong(world: &Arc<World>) -> Vec<String> {
             let name = machine.name.to_string();
             let names = machine.left.iter().map(ToString::to_string);
             left.extend(names.map(|network| (network, name.clone())));
+            for network in &machine.wanted {
+                let ids = machine.containers.iter();
+                let ids = ids.map(|number| attached::id(network, *number).to_string());
+                let ids: BTreeSet<String> = ids.collect();
+                containers.insert((network.to_string(), name.clone()), ids);
+            }
             let wanted = machine.wanted.iter().map(ToString::to_string);
             let networks: BTreeMap<String, u64> = wanted
                 .map(|network| (network.clone(), vnis.get(&network).copied().unwrap_or(0)))
@@ -177,6 +184,27 @@ async fn wrong(world: &Arc<World>) -> Vec<String> {
             wrong.extend(kernel::wrong(&name, &seen, judge.leases(), &networks));
             present.extend(networks.into_keys().map(|network| (network, name.clone())));
         });
+    }
+    for (place, endpoints) in judge.endpoints() {
+        let lease = judge.leases().get(place);
+        if endpoints
+            .values()
+            .any(|life| lease.is_none_or(|lease| lease.life != *life))
+        {
+            wrong.push(format!(
+                "{place:?} has endpoints of no lease: {endpoints:?}"
+            ));
+        }
+    }
+    for (place, should) in containers {
+        let endpoints = judge.endpoints().find(|(of, _)| **of == place);
+        let known: BTreeSet<String> = endpoints
+            .into_iter()
+            .flat_map(|(_, endpoints)| endpoints.keys().cloned())
+            .collect();
+        if known != should {
+            wrong.push(format!("{place:?} has {should:?}, the store has {known:?}"));
+        }
     }
     for (place, lease) in judge.leases() {
         if left.contains(place) {

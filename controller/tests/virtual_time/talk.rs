@@ -13,7 +13,7 @@ use proto::{
 };
 use tokio::time::Instant;
 
-use crate::{judge, machine::Machine, world::World};
+use crate::{attached::Attached, judge, machine::Machine, world::World};
 
 /// A network that was refused is asked for again.
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -26,6 +26,7 @@ pub struct Talk<'a> {
     told: judge::Peers,
     changes: PeerChanges,
     controller: String,
+    pub attached: Attached,
     pub refused: BTreeMap<String, Instant>,
 }
 
@@ -40,6 +41,7 @@ impl<'a> Talk<'a> {
             told: judge::Peers::new(),
             changes: PeerChanges::default(),
             controller: String::new(),
+            attached: Attached::default(),
             refused: BTreeMap::new(),
         }
     }
@@ -59,6 +61,9 @@ impl<'a> Talk<'a> {
                 let name = decode::parse("name", &changed.name).map_err(text)?;
                 let network = changed.network.as_ref().map(decode::network).transpose();
                 let network = network.map_err(text)?;
+                if network.is_none() {
+                    self.attached.gone(&name);
+                }
                 self.with(|machine| machine.network_changed(&name, network));
             }
             Message::Refused(v1::Refused { network, reason }) => {
@@ -66,7 +71,11 @@ impl<'a> Talk<'a> {
                 self.say(format!("agent {number}: refused {network}: {reason}"));
                 self.refused.insert(network, Instant::now() + ASK_AGAIN);
             }
-            Message::Move(_) | Message::EndpointsKept(_) => {}
+            Message::EndpointsKept(kept) => {
+                let node = self.with(|machine| machine.name.to_string());
+                return self.attached.kept(self.world, &node, &kept);
+            }
+            Message::Move(_) => {}
         }
         Ok(())
     }
@@ -94,6 +103,9 @@ impl<'a> Talk<'a> {
         if let Some(network) = &joined.network {
             let network = decode::network(network).map_err(text)?;
             self.refused.remove(network.name.as_str());
+            let name = network.name.clone();
+            self.attached
+                .joined(name, &lease, subnets.clone(), joined.endpoints);
             self.with(|machine| {
                 // What it held when it said that it holds nothing does not count.
                 if machine.memory.said.get(&network.name) == Some(&0) {

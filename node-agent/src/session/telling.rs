@@ -162,7 +162,7 @@ impl<'a> Telling<'a> {
         if !kept.problem.is_empty() {
             place.said = None;
             place.not_before = Some(Instant::now() + place.pause.take(random));
-            self.trouble(&network, kept.problem);
+            self.trouble(&network, &kept.problem);
             self.stir();
             return;
         }
@@ -237,11 +237,11 @@ impl<'a> Telling<'a> {
         });
     }
 
-    fn trouble(&self, network: &NetworkName, problem: String) {
+    fn trouble(&self, network: &NetworkName, problem: &str) {
         let first = self.known.send_if_modified(|known| {
             let known = known.networks.entry(network.clone()).or_default();
             let first = known.problem.is_none();
-            known.problem = Some(problem.clone());
+            known.problem = Some(problem.to_owned());
             first
         });
         // A repeated failure is said once.

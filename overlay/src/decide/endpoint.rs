@@ -1,8 +1,9 @@
 //! Endpoints: what a node has attached, kept for the fleet to see.
 //!
 //! Only a node's session writes its endpoints, and only under the lease that they are
-//! of: both are compared. So what its controller has seen since the session began is
-//! what there is, and a list that changes nothing is known to be kept without a write.
+//! of: both are compared. So its controller knows what there is, and a list that changes
+//! nothing is known to be kept without a write, unless it does not know what became of a
+//! write before it: then a [`fence`] comes first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -95,7 +96,6 @@ pub fn plan(view: &View<'_>, teller: &Teller, news: &News) -> Result<Plan, Refus
             }
             continue;
         }
-        let record = encoded(teller.life, public);
         let key = Key::Endpoint(network.clone(), node.clone(), *id);
         let same = |held: &Stored<Arc<Endpoint>>| {
             held.value.life == teller.life && held.value.public == **public
@@ -104,10 +104,11 @@ pub fn plan(view: &View<'_>, teller: &Teller, news: &News) -> Result<Plan, Refus
         if is_kept && !view.registry.is_set_aside(&key) {
             continue;
         }
-        bytes += record.len();
+        let size = encoded(teller.life, public).len();
+        bytes += size;
         if part.set.len() == AT_ONCE || (bytes > BYTES_AT_ONCE && !part.set.is_empty()) {
             plan.parts.push(std::mem::take(&mut part));
-            bytes = record.len();
+            bytes = size;
         }
         part.set.insert(*id, public.clone());
     }
@@ -148,6 +149,23 @@ pub fn keep(view: &View<'_>, teller: &Teller, part: &Part) -> Result<Decision<()
     if txn.ops.is_empty() {
         return Err(Refusal::NothingToDo);
     }
+    view.decided(txn, ())
+}
+
+/// Writes the lease again as it is. A write of this session of which nobody knows what
+/// became of it was done before this, or never will be.
+pub fn fence(view: &View<'_>, teller: &Teller) -> Result<Decision<()>, Refusal> {
+    let (_, lease) = standing(view, teller)?;
+    let session = own(view, &teller.node, teller.sid)?;
+    let again = Lease {
+        by: view.ctl,
+        ..lease.value.clone()
+    };
+    let key = Key::Lease(teller.network.clone(), teller.node.clone());
+    let mut txn = Transaction::default();
+    txn.expect(Key::Session(teller.node.clone()), session.revision);
+    txn.expect(key.clone(), lease.revision);
+    txn.put(key, record::encode(&again));
     view.decided(txn, ())
 }
 

@@ -46,6 +46,11 @@ impl Attached {
         all.map(|(id, endpoint)| (*id, endpoint))
     }
 
+    /// All records, also of lives that are over.
+    pub fn len(&self) -> usize {
+        self.lives.values().sum()
+    }
+
     pub fn count(&self, node: &NodeName) -> usize {
         self.nodes.get(node).map_or(0, BTreeMap::len)
     }

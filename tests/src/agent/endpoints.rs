@@ -32,11 +32,10 @@ impl Agent {
 
     /// How many endpoints it was told to have from before when it joined.
     pub fn had(&self) -> Option<u64> {
-        let joined = self.heard.iter().rev().find_map(|message| match message {
+        self.heard.iter().rev().find_map(|message| match message {
             Message::Joined(joined) => Some(joined.endpoints),
             _ => None,
-        });
-        joined
+        })
     }
 
     async fn tell(

@@ -147,7 +147,7 @@ fn what_is_kept_already_is_not_written() {
 fn many_are_many_transactions_and_none_is_too_large() {
     let mut fleet = fleet();
     let set = many(&fleet, MOST);
-    let plan = tell(&mut fleet, &whole(set.clone())).unwrap();
+    let plan = tell(&mut fleet, &whole(set)).unwrap();
     assert_eq!(plan.parts.len(), MOST.div_ceil(AT_ONCE));
     assert_eq!(kept(&fleet).len(), MOST);
     let plan = tell(&mut fleet, &whole(BTreeMap::new())).unwrap();
@@ -208,7 +208,7 @@ fn only_the_nodes_session_under_this_lease() {
     let set = whole(many(&fleet, 1));
     let old = teller(&fleet);
     let part = Part {
-        set: set.set.clone(),
+        set: set.set,
         gone: BTreeSet::new(),
     };
     let ask = |fleet: &mut Fleet, teller: &Teller| fleet.ask(|view| keep(view, teller, &part));
@@ -244,6 +244,21 @@ fn a_late_word_loses() {
         loses(&mut fleet, &late, &between);
         assert!(kept(&fleet).is_empty());
     }
+}
+
+#[test]
+fn after_a_fence_nothing_from_before_it_is_done() {
+    let mut fleet = fleet();
+    let (teller, set) = (teller(&fleet), many(&fleet, 1));
+    let gone = BTreeSet::new();
+    let part = Part { set, gone };
+    let late = keep(&fleet.view(&Flight::default()), &teller, &part).unwrap();
+    let before = lease(&fleet);
+    fleet.ask(|view| fence(view, &teller)).unwrap();
+    assert!(!fleet.commit(&late.txn));
+    assert_eq!(lease(&fleet), before);
+    fleet.ask(|view| keep(view, &teller, &part)).unwrap();
+    assert_eq!(kept(&fleet).len(), 1);
 }
 
 #[test]
@@ -403,7 +418,7 @@ fn each_key_is_written_once() {
     let set = many(&fleet, 1);
     let id = *set.keys().next().unwrap();
     tell(&mut fleet, &whole(set.clone())).unwrap();
-    let mut other = set.clone();
+    let mut other = set;
     Arc::make_mut(other.get_mut(&id).unwrap()).since = crate::time::WallMs(9);
     // Said to be gone and there at once: it is there.
     let plan = plan(
