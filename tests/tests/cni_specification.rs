@@ -690,6 +690,8 @@ fn what_is_installed_is_whole_and_goes_again() -> Result<()> {
     let confs = ["05-other.conflist", "10-blue.conflist", "10-weft.conflist"];
     assert_eq!(names(&conf)?, confs);
     assert_eq!(names(&bin)?, ["weft"]);
+    let shown = include_str!("../../examples/cni/10-weft.conflist");
+    assert_eq!(fs::read_to_string(conf.join("10-weft.conflist"))?, shown);
     let blue = List::read(&conf.join("10-blue.conflist"), &[])?;
     assert_eq!(blue.plugins[0]["network"], "blue");
     // The program stays for as long as one configuration needs it.
