@@ -52,6 +52,8 @@ pub struct Wanted {
     pub mac: Mac,
     /// 127.0.0.1 of the host leads to it, too.
     pub from_loopback: bool,
+    /// Ports of the host lead to it, also its own packets to them.
+    pub published: bool,
     pub bandwidth: Bandwidth,
 }
 

@@ -52,6 +52,8 @@ pub struct SeenLink {
     pub mtu: u32,
     pub up: bool,
     pub master: Option<u32>,
+    /// As a port of a bridge it gets back what it sent.
+    pub hairpin: bool,
     pub makes_addresses: bool,
 }
 
@@ -110,7 +112,10 @@ pub enum Change {
     /// Into this bridge, or out of any.
     Master(Option<Device>),
     Up,
-    FromLoopback,
+    /// A container on a bridge that is led back to itself comes out where it went in:
+    /// so it is where the bridge's packets meet the firewall (`bridge-nf-call-iptables`).
+    Hairpin,
+    FromLoopback(bool),
 }
 
 /// Is this device ours? Nobody else's has that MAC; a container's end never does.
@@ -189,6 +194,10 @@ fn endpoint_steps(wanted: &Wanted, seen: &Seen, steps: &mut Vec<Step>) {
     let routed = wanted.form == Form::Routed;
     let loopback = routed && wanted.from_loopback;
     link_steps(device, wanted.mtu, master, loopback, seen, link, steps);
+    if master.is_some() && wanted.published && link.is_none_or(|link| !link.hairpin) {
+        let change = Change::Hairpin;
+        steps.push(Step::Change { device, change });
+    }
     address_steps(device, &wanted.here, seen, link, steps);
     let behind: &[IpAddr] = if routed { &wanted.addresses } else { &[] };
     neighbour_steps(device, behind, wanted.mac, seen, link, steps);
@@ -236,7 +245,10 @@ fn link_steps(
     when(!right, Change::Master(master));
     when(link.is_none_or(|link| !link.up), Change::Up);
     let has_loopback = link.is_some_and(|link| seen.from_loopback.contains(&link.name));
-    when(from_loopback && !has_loopback, Change::FromLoopback);
+    when(
+        from_loopback != has_loopback,
+        Change::FromLoopback(from_loopback),
+    );
 }
 
 fn address_steps(
@@ -374,7 +386,8 @@ impl fmt::Display for Change {
             Self::Master(Some(bridge)) => write!(f, "master {bridge}"),
             Self::Master(None) => f.write_str("nomaster"),
             Self::Up => f.write_str("up"),
-            Self::FromLoopback => f.write_str("route_localnet 1"),
+            Self::Hairpin => f.write_str("type bridge_slave hairpin on"),
+            Self::FromLoopback(on) => write!(f, "route_localnet {}", u8::from(*on)),
         }
     }
 }
@@ -389,8 +402,11 @@ impl fmt::Display for Step {
             Self::Delete { name, .. } => write!(f, "ip link del {name}"),
             Self::Change {
                 device,
-                change: Change::FromLoopback,
-            } => write!(f, "sysctl -w net/ipv4/conf/{device}/route_localnet=1"),
+                change: Change::FromLoopback(on),
+            } => {
+                let on = u8::from(*on);
+                write!(f, "sysctl -w net/ipv4/conf/{device}/route_localnet={on}")
+            }
             Self::Change { device, change } => write!(f, "ip link set {device} {change}"),
             Self::SetAddress { device, address } => {
                 write!(f, "ip addr add {address} dev {device}")
@@ -423,3 +439,6 @@ impl fmt::Display for Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

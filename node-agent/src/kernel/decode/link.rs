@@ -22,6 +22,9 @@ const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 const IFLA_VXLAN_ID: u16 = 1;
@@ -43,6 +46,8 @@ pub struct Interface {
     pub loopback: bool,
     pub mac: Option<Mac>,
     pub master: Option<u32>,
+    /// As a port of a bridge it gets back what it sent.
+    pub hairpin: bool,
     pub makes_addresses: bool,
     pub vxlan: Option<Vxlan>,
     /// What endpoints are made of, if it is that.
@@ -67,6 +72,7 @@ impl Interface {
             loopback: flags & IFF_LOOPBACK != 0,
             mac: None,
             master: None,
+            hairpin: false,
             makes_addresses: false,
             vxlan: None,
             kind: None,
@@ -83,6 +89,7 @@ impl Interface {
                 IFLA_LINKINFO => {
                     interface.vxlan = vxlan(value);
                     interface.kind = endpoint_kind(value);
+                    interface.hairpin = hairpin(value);
                 }
                 IFLA_AF_SPEC => interface.makes_addresses = makes_addresses(value),
                 _ => {}
@@ -101,6 +108,7 @@ impl Interface {
             mtu: self.mtu,
             up: self.up,
             master: self.master,
+            hairpin: self.hairpin,
             makes_addresses: self.makes_addresses,
         })
     }
@@ -136,6 +144,13 @@ fn endpoint_kind(info: &[u8]) -> Option<Kind> {
         b"bridge" => Some(Kind::Bridge),
         _ => None,
     }
+}
+
+fn hairpin(info: &[u8]) -> bool {
+    let value = |kind| Attributes::of(info).value(kind).unwrap_or_default();
+    let (master, port) = (value(IFLA_INFO_SLAVE_KIND), value(IFLA_INFO_SLAVE_DATA));
+    let mode = Attributes::of(port).value(IFLA_BRPORT_MODE);
+    master.starts_with(b"bridge") && mode.is_some_and(|mode| mode.first() == Some(&1))
 }
 
 fn kind(info: &[u8]) -> Option<&[u8]> {

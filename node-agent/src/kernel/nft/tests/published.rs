@@ -19,8 +19,7 @@ use rustix::{
 use super::{
     namespace::{Host, alone, run, until},
     packets::{
-        OTHER, PEER, SECOND, UPLINK, container, counted, installed, neighbour, packets,
-        router,
+        OTHER, PEER, SECOND, UPLINK, container, counted, installed, neighbour, packets, router,
     },
     ports::{ports, publishing},
 };
