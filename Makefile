@@ -3,10 +3,10 @@
 CARGO ?= cargo
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: help setup build demo test mutants bench soak fuzz check deny
+.PHONY: help setup build demo test test-engines mutants bench soak fuzz check deny
 
 help: ## Show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: ## Install what building and testing need (Debian packages); does nothing twice
 	@scripts/setup
@@ -19,6 +19,9 @@ demo: build ## Three hosts of this machine become one network; watch what kills 
 
 test: build ## Run all tests, on a real etcd and real kernels
 	@scripts/test
+
+test-engines: build ## Run the long tests with the container engines of a newer Debian
+	@scripts/test-engines
 
 mutants: setup ## Break the code line by line: each time a test must notice (ONLY=name for one)
 	@scripts/mutations $(ONLY)

@@ -1,13 +1,20 @@
 //! Real container engines on the machines of a lab: Debian's packages as they come,
 //! with an image that is made here.
 
-use std::{net::IpAddr, path::Path};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 
-use crate::lab::{Host, Namespace, Running};
+use crate::{
+    lab::{Host, Namespace, Running},
+    ops,
+};
 
 mod containerd;
+pub mod cri;
 mod docker;
 mod image;
 mod podman;
@@ -109,12 +116,9 @@ impl Contained {
 
 /// What somebody answers at an address, asked from a machine.
 pub fn ask(from: &Host, address: IpAddr, port: u16) -> Result<String> {
-    let url = match address {
-        IpAddr::V4(address) => format!("http://{address}:{port}/"),
-        IpAddr::V6(address) => format!("http://[{address}]:{port}/"),
-    };
-    let answer = from.done(&["curl", "--silent", "--show-error", "--max-time", "5", &url])?;
-    Ok(answer.trim().to_owned())
+    let answer = from.inside(|| ops::get(SocketAddr::new(address, port), "/"));
+    let answer = answer.with_context(|| format!("{} asks {address}", from.node()))?;
+    Ok(answer.body.trim().to_owned())
 }
 
 /// The program of every container.

@@ -6,7 +6,7 @@ use std::{net::IpAddr, thread, time::Instant};
 use anyhow::{Context, Result, ensure};
 use options::table;
 use tests::{
-    engine::{Contained, Containerd, Docker, Podman, lxc, netns, nspawn, plain, runc},
+    engine::{Contained, Containerd, Docker, Podman, ask, lxc, netns, nspawn, plain, runc},
     lab::{Agent, Host, Lab, ping},
     process,
     wait::patiently,
@@ -22,6 +22,8 @@ struct Engines {
     docker: Docker,
     podman: Podman,
     containerd: Containerd,
+    /// Its pod at containerd.
+    pod: String,
     containers: Vec<Contained>,
 }
 
@@ -37,9 +39,11 @@ fn engines(lab: &Lab, number: u32, agent: &Agent) -> Result<Engines> {
     let docker = Docker::start(host, &[])?;
     let create = ["network", "create", "-d", "weft", "--ipam-driver", "weft"];
     docker.done(&[&create[..], &["--ipv6", "weft"]].concat())?;
-    let podman = Podman::start(host)?;
+    let podman = Podman::with_cni(host)?;
     let containerd = Containerd::start(host)?;
+    let (pod, in_pod) = containerd.pod(&named("pod"), &[(8080, 80)])?;
     let mut containers = vec![
+        in_pod,
         docker.run(&named("docker"), "weft", &[])?,
         podman.run(&named("podman"), "weft", &[])?,
         containerd.run(&named("ctr"))?,
@@ -65,6 +69,7 @@ fn engines(lab: &Lab, number: u32, agent: &Agent) -> Result<Engines> {
         docker,
         podman,
         containerd,
+        pod,
         containers,
     })
 }
@@ -164,6 +169,12 @@ fn all_reach_all() -> Result<()> {
     println!("and have reached each other after {:?}", began.elapsed());
     ensure!(lost.is_empty(), "{}", lost.join("\n"));
 
+    for (number, from) in [(1, 2), (2, 1)] {
+        let published = lab.host(number).v4().into();
+        let said = ask(lab.host(from), published, 8080)?;
+        assert_eq!(said, format!("pod{number}"));
+    }
+
     // All go, each as its engine has it, and nothing of them is left.
     for (number, host) in (1..=2).zip(&both) {
         let machine = lab.host(number);
@@ -172,6 +183,7 @@ fn all_reach_all() -> Result<()> {
         host.docker.done(&["network", "rm", "weft"])?;
         host.podman
             .done(&["rm", "-f", "-t", "0", &format!("podman{number}")])?;
+        host.containerd.cri().remove_pod(&host.pod)?;
         host.containerd.remove(&format!("ctr{number}"))?;
         machine.done(&["runc", "delete", "--force", &format!("runc{number}")])?;
         machine.done(&["lxc-stop", "--kill", "--name", &format!("lxc{number}")])?;

@@ -1,11 +1,15 @@
 //! containerd on a machine: pods by its CRI as a kubelet asks for them, containers by
 //! `ctr` as a person does.
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{Contained, Image, Service, says};
+use super::{
+    Contained, Image, Service,
+    cri::{Container, Cri, LinuxPod, Name, Pod, PodMetadata, PortMapping},
+    says,
+};
 use crate::lab::{Host, Namespace};
 
 const CTR: [&str; 3] = ["ctr", "--address", "/run/weft-test/containerd.sock"];
@@ -35,6 +39,14 @@ impl Containerd {
     pub fn start(host: &Host) -> Result<Self> {
         let image = Image::of(host)?;
         host.write("/etc/containerd/config.toml", CONFIG)?;
+        // It needs this one whatever the network is.
+        host.done(&["mkdir", "-p", "/opt/cni/bin"])?;
+        host.done(&[
+            "ln",
+            "-sf",
+            "/usr/lib/cni/loopback",
+            "/opt/cni/bin/loopback",
+        ])?;
         let config = ["--config", "/etc/containerd/config.toml"];
         let command = [&["containerd", "--log-level", "warn"], &config[..]].concat();
         let log = host.directory().join("containerd.log");
@@ -61,6 +73,15 @@ impl Containerd {
         self.daemon.start(&[&CTR[..], &["version"]].concat())
     }
 
+    /// Of a container, as the machine knows it.
+    fn process(&self, namespace: &str, id: &str) -> Result<u32> {
+        // "TASK  PID  STATUS", a line each.
+        let tasks = self.done(&["-n", namespace, "tasks", "list"])?;
+        let mut lines = tasks.lines().map(|line| line.split_whitespace());
+        let of_it = lines.find_map(|mut fields| (fields.next()? == id).then(|| fields.next())?);
+        Ok(of_it.with_context(|| tasks.clone())?.parse()?)
+    }
+
     /// Where it is found from everywhere.
     pub fn socket(&self) -> PathBuf {
         self.machine.path(CTR[2])
@@ -78,13 +99,53 @@ impl Containerd {
         let program = says(name);
         let image = [Image::name(), name, "/bin/sh", "-c", &program];
         self.done(&[&run[..], &image].concat())?;
-        // "TASK  PID  STATUS", a line each.
-        let tasks = self.done(&["tasks", "list"])?;
-        let mut lines = tasks.lines().map(|line| line.split_whitespace());
-        let of_it = lines.find_map(|mut fields| (fields.next()? == name).then(|| fields.next())?);
-        let process = of_it.with_context(|| tasks.clone())?.parse()?;
+        let process = self.process("default", name)?;
         let exec = ["tasks", "exec", "--exec-id", "ask", name];
         Contained::new(&self.machine, name, process, &[&CTR[..], &exec].concat())
+    }
+
+    /// A pod of one container, on the first network of /etc/cni/net.d: its id, too.
+    pub fn pod(&self, name: &str, published: &[(u16, u16)]) -> Result<(String, Contained)> {
+        let cri = self.cri();
+        let ports = published.iter().map(|(host, container)| PortMapping {
+            protocol: 0,
+            container_port: i32::from(*container),
+            host_port: i32::from(*host),
+        });
+        let pod = Pod {
+            metadata: Some(PodMetadata {
+                name: name.to_owned(),
+                uid: name.to_owned(),
+                namespace: "default".to_owned(),
+            }),
+            hostname: name.to_owned(),
+            port_mappings: ports.collect(),
+            annotations: HashMap::new(),
+            linux: Some(LinuxPod {
+                cgroup_parent: self.group.clone(),
+            }),
+        };
+        let named = |name: &str| {
+            Some(Name {
+                name: name.to_owned(),
+            })
+        };
+        let container = Container {
+            metadata: named(name),
+            image: named(Image::name()),
+            command: ["/bin/sh", "-c", &says(name)].map(str::to_owned).to_vec(),
+        };
+        let pod_id = cri.run_pod(&pod)?;
+        let id = cri.run(&pod_id, &pod, &container)?;
+        let process = self.process("k8s.io", &id)?;
+        let exec = ["-n", "k8s.io", "tasks", "exec", "--exec-id", "ask", &id];
+        let enter = [&CTR[..], &exec].concat();
+        let contained = Contained::new(&self.machine, name, process, &enter)?;
+        Ok((pod_id, contained))
+    }
+
+    pub fn cri(&self) -> Cri {
+        Cri::new(self.socket())
     }
 
     /// `ctr` leaves the network to whoever looks after it.

@@ -14,29 +14,47 @@ use anyhow::{Context, Result, ensure};
 use super::{Ground, Host, Lab, Namespace, Plan, Switch};
 use crate::process;
 
-/// The file system is the real one, with layers that are the machine's own. Engines
-/// keep their layers where no other layer is below.
+/// Its files are those of this machine, or of another system, with layers that are its
+/// own. Engines keep their layers where no other layer is below. Programs of ours and
+/// what tests write are where they are everywhere.
 const HOLD: &str = r#"
-disk=$1 name=$2
+disk=$1 name=$2 system=$3 programs=$4 temporary=$5 top=
 read -r pid rest </proc/self/stat
-mkdir -p "$disk/cgroup"
+layered() {
+    mkdir -p "$disk/layers/$1" "$disk/work/$1"
+    layers="lowerdir=$2,upperdir=$disk/layers/$1,workdir=$disk/work/$1"
+    mount -t overlay -o "$layers" overlay "$3"
+}
+mkdir -p "$disk/cgroup" "$disk/top"
 mount --rbind /sys/fs/cgroup "$disk/cgroup"
-mount -t sysfs sysfs /sys
-mount --move "$disk/cgroup" /sys/fs/cgroup
-mount -t proc proc /proc
-mount -t tmpfs -o mode=755 tmpfs /run
-for place in etc opt var/lib; do
-    mkdir -p "$disk/$place" "$disk/work/$place"
-    layers="lowerdir=/$place,upperdir=$disk/$place,workdir=$disk/work/$place"
-    mount -t overlay -o "$layers" overlay "/$place"
-done
+if [ -n "$system" ]; then
+    top=$disk/top
+    layered system "$system" "$top"
+    mkdir -p "$top$programs" "$top$temporary"
+    mount --rbind /dev "$top/dev"
+    mount --bind "$programs" "$top$programs"
+    mount --bind "$temporary" "$top$temporary"
+else
+    for place in etc opt var/lib; do
+        layered "$place" "/$place" "/$place"
+    done
+fi
+mount -t sysfs sysfs "$top/sys"
+mount --move "$disk/cgroup" "$top/sys/fs/cgroup"
+mount -t proc proc "$top/proc"
+mount -t tmpfs -o mode=755 tmpfs "$top/run"
 for engine in docker containers containerd lxc; do
-    mkdir -p "$disk/$engine" "/var/lib/$engine"
-    mount --bind "$disk/$engine" "/var/lib/$engine"
+    mkdir -p "$disk/$engine" "$top/var/lib/$engine"
+    mount --bind "$disk/$engine" "$top/var/lib/$engine"
 done
-mkdir -p /run/netns /run/lock
-mount -t tmpfs tmpfs /run/netns
-mount --make-shared /run/netns
+mkdir -p "$top/run/netns" "$top/run/lock"
+mount -t tmpfs tmpfs "$top/run/netns"
+mount --make-shared "$top/run/netns"
+if [ -n "$system" ]; then
+    cd "$top"
+    pivot_root . .
+    umount -l .
+fi
 hostname "$name"
 ip link set lo up
 echo "held $pid"
@@ -65,6 +83,8 @@ done"#;
 /// What of it outlives a reboot.
 pub(super) struct Machine {
     name: String,
+    /// Whose files it has; none: this one's.
+    system: Option<PathBuf>,
     /// The sweeper removes it.
     disk: PathBuf,
     sweeper: Child,
@@ -74,14 +94,21 @@ pub(super) struct Machine {
 impl Lab {
     /// Hosts that are whole machines.
     pub fn of_machines(hosts: u32) -> Result<Self> {
+        Self::of_systems(&vec![None; hosts as usize])
+    }
+
+    /// Each with the files of another system, found in a directory, or of this one.
+    pub fn of_systems(systems: &[Option<&Path>]) -> Result<Self> {
+        let hosts = u32::try_from(systems.len())?;
         let plan = Plan::new(hosts, Ground::Switched)?;
         let directory = tempfile::Builder::new().prefix("weft-lab-").tempdir()?;
         let switch = Switch::new(Namespace::new("switch".to_owned())?, plan)?;
-        let machine = |number| {
-            let machine = Machine::new(format!("h{number}"), directory.path())?;
+        let machine = |(number, system): (u32, &Option<&Path>)| {
+            let machine = Machine::new(format!("h{number}"), *system, directory.path())?;
             Ok((number, machine))
         };
-        let machines: Vec<(u32, Machine)> = (1..=hosts).map(machine).collect::<Result<_>>()?;
+        let numbered = (1..).zip(systems);
+        let machines: Vec<(u32, Machine)> = numbered.map(machine).collect::<Result<_>>()?;
         let namespaces = machines
             .iter()
             .map(|(number, machine)| (*number, machine.namespace.clone()));
@@ -135,7 +162,7 @@ impl Host {
 }
 
 impl Machine {
-    fn new(name: String, lab: &Path) -> Result<Self> {
+    fn new(name: String, system: Option<&Path>, lab: &Path) -> Result<Self> {
         let disk = tempfile::Builder::new().prefix("weft-machine-").tempdir()?;
         let group = disk.path().file_name().context("it has a name")?.to_owned();
         let mut sweeper = Command::new("setsid");
@@ -145,9 +172,10 @@ impl Machine {
         sweeper.stdout(Stdio::null()).stderr(Stdio::null());
         let sweeper = sweeper.spawn().context("start setsid")?;
         let disk = disk.keep();
-        let namespace = boot(&name, &disk)?;
+        let namespace = boot(&name, system, &disk)?;
         Ok(Self {
             name,
+            system: system.map(Path::to_owned),
             disk,
             sweeper,
             namespace,
@@ -161,7 +189,7 @@ impl Machine {
         ungroup.arg(self.disk.file_name().context("it has a name")?);
         let said = process::said(ungroup)?;
         ensure!(said.code == 0, "groups are left: {said:?}");
-        self.namespace = boot(&self.name, &self.disk)?;
+        self.namespace = boot(&self.name, self.system.as_deref(), &self.disk)?;
         Ok(())
     }
 }
@@ -176,7 +204,9 @@ impl Drop for Machine {
     }
 }
 
-fn boot(name: &str, disk: &Path) -> Result<Namespace> {
+fn boot(name: &str, system: Option<&Path>, disk: &Path) -> Result<Namespace> {
+    let agent = process::weft("weft-agent")?;
+    let programs = agent.parent().context("a program is in a directory")?;
     let mut hold = process::mortal("unshare");
     hold.args([
         "--net",
@@ -189,5 +219,7 @@ fn boot(name: &str, disk: &Path) -> Result<Namespace> {
         "--",
     ]);
     hold.args(["sh", "-ec", HOLD, "hold"]).arg(disk).arg(name);
+    hold.arg(system.unwrap_or(Path::new("")));
+    hold.arg(programs).arg(std::env::temp_dir());
     Namespace::machine(name.to_owned(), hold)
 }
