@@ -357,7 +357,7 @@ fn packets_pass_where_somebody_could_drop_them() {
         assert_eq!(farewell.contains(&close[0].into()), ours);
     }
     // Of a network of which nothing is known yet the rules stay.
-    let mut more = rules.clone();
+    let mut more = rules;
     more.push("-A WEFT-FORWARD -s 10.99.0.0/16 -i wv+ -j ACCEPT".into());
     assert_eq!(
         planned(&unsynced(), &there(true, &[1], Some(&more))),
