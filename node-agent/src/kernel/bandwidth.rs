@@ -68,6 +68,43 @@ pub fn remove(socket: &mut Socket, id: EndpointId) -> Result<(), BandwidthError>
     .map_err(cannot("remove what bounded it"))
 }
 
+/// An endpoint, and how fast it may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounded {
+    pub id: EndpointId,
+    /// Its device's; none: that is not there.
+    pub index: Option<u32>,
+    pub bandwidth: Bandwidth,
+    pub mtu: u32,
+}
+
+/// Has all endpoints of this host be as fast as they may be, and removes what is left
+/// of others. Returns those for which that failed.
+pub fn keep(
+    socket: &mut Socket,
+    all: &[Bounded],
+) -> Result<Vec<(EndpointId, BandwidthError)>, BandwidthError> {
+    let look = look(socket)?;
+    let mut failed = Vec::new();
+    for one in all {
+        let Some(index) = one.index else {
+            continue;
+        };
+        if !look.is_set(index, one.id, &one.bandwidth, one.mtu)
+            && let Err(error) = set(socket, index, one.id, &one.bandwidth, one.mtu)
+        {
+            failed.push((one.id, error));
+        }
+    }
+    let known: BTreeSet<EndpointId> = all.iter().map(|one| one.id).collect();
+    for stray in look.left().difference(&known) {
+        if let Err(error) = remove(socket, *stray) {
+            failed.push((*stray, error));
+        }
+    }
+    Ok(failed)
+}
+
 /// How all endpoints are bounded.
 pub fn look(socket: &mut Socket) -> Result<Look, BandwidthError> {
     Look::of(socket).map_err(cannot("see how endpoints are bounded"))

@@ -158,10 +158,13 @@ fn json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// When a process began, in the kernel's ticks.
+/// When a process began, in the kernel's ticks; none of one that has ended, though
+/// nobody may have asked how.
 pub(super) fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program is in brackets, and may hold any of them.
     let (_, behind) = stat.rsplit_once(") ")?;
-    behind.split(' ').nth(19)?.parse().ok()
+    let mut fields = behind.split(' ');
+    let state = fields.next()?;
+    fields.nth(18).filter(|_| state != "Z")?.parse().ok()
 }

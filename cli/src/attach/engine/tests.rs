@@ -96,6 +96,20 @@ fn a_number_that_is_another_process_by_now_is_not_the_container() {
 }
 
 #[test]
+fn one_that_has_ended_and_nobody_noticed_does_not_run() {
+    let mut host = Host::new("ended");
+    host.runc("run/runc", "dead", host.start());
+    let stat = format!("/proc/{}/stat", host.process.id());
+    host.process.kill().unwrap();
+    // Until it is waited for it is there.
+    while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+        std::thread::yield_now();
+    }
+    let error = host.find("dead").unwrap_err();
+    assert_eq!(error.to_string(), "container dead of runc is not running");
+}
+
+#[test]
 fn crun_and_systemd_know_theirs() {
     let host = Host::new("others");
     let (pid, start) = (host.process.id(), host.start());

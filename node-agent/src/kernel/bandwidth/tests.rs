@@ -269,6 +269,64 @@ fn a_detour_outlives_its_endpoint_until_it_is_removed() {
 }
 
 #[test]
+fn all_are_kept_and_strays_go() {
+    bare(|| {
+        let mut bench = Bench::new();
+        let [other, without, stray] = ["b/eth0", "c/eth0", "d/eth0"].map(endpoint);
+        let index = device_of(other);
+        let wanted = bandwidth("10M/20M");
+        let one = |id, index, bandwidth| Bounded {
+            id,
+            index,
+            bandwidth,
+            mtu: MTU,
+        };
+        let all = [
+            one(bench.id, Some(bench.index), wanted),
+            one(other, Some(index), Bandwidth::default()),
+            one(without, None, wanted),
+        ];
+        // Of endpoints whose devices are gone.
+        for id in [without, stray] {
+            run(&format!("ip link add wb{id} type ifb"));
+        }
+        for damage in [
+            "ip link set lo up".into(),
+            format!("ip link del wb{}", bench.id),
+            format!(
+                "tc qdisc add dev {} root handle 4d: tbf rate 1mbit burst 64k latency 25ms",
+                other.device()
+            ),
+        ] {
+            run(&damage);
+            assert!(
+                keep(&mut bench.socket, &all).unwrap().is_empty(),
+                "{damage}"
+            );
+            assert!(bench.is_set(&wanted), "{damage}");
+            let look = look(&mut bench.socket).unwrap();
+            assert!(
+                look.is_set(index, other, &Bandwidth::default(), MTU),
+                "{damage}"
+            );
+            assert_eq!(look.left(), BTreeSet::from([bench.id, without]));
+        }
+
+        // One that fails stops none of the others.
+        run(&format!("ip link del {}", bench.id.device()));
+        run(&format!(
+            "tc qdisc add dev {} root handle 4d: tbf rate 1mbit burst 64k latency 25ms",
+            other.device()
+        ));
+        let failed = keep(&mut bench.socket, &all).unwrap();
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert_eq!(failed[0].0, bench.id);
+        let look = look(&mut bench.socket).unwrap();
+        assert!(look.is_set(index, other, &Bandwidth::default(), MTU));
+    });
+}
+
+#[test]
 fn a_name_that_somebody_else_has_is_told() {
     bare(|| {
         let mut bench = Bench::new();
