@@ -5,7 +5,8 @@
 //! - [`pool`]: which Weft network a pool of Docker's is, and which of its addresses.
 //! - [`port`]: published ports. [`route`]: what a container's interface is given.
 //! - [`notes`]: what Docker tells once, and never again.
-//! - [`names`]: what containers are called, which Docker tells no plugin.
+//! - [`names`]: what containers are called, which Docker tells no plugin. [`stale`]: what
+//!   it forgot. [`api`]: how it is asked.
 //! - [`listen`]: the socket, our own or systemd's.
 //!
 //! Nothing here asks Docker anything while Docker waits for an answer.
@@ -25,7 +26,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::json;
-use socket::words::{Reason, Refusal};
+use socket::words::{Ground, Reason, Refusal};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -42,6 +43,7 @@ use crate::{
     endpoints::Door,
 };
 
+pub mod api;
 pub mod ipam;
 pub mod listen;
 pub mod names;
@@ -50,6 +52,7 @@ pub mod notes;
 pub mod pool;
 pub mod port;
 pub mod route;
+pub mod stale;
 pub mod words;
 
 /// Where dockerd looks for a plugin named `weft`.
@@ -86,6 +89,8 @@ pub enum CallError {
 pub struct Driver {
     door: Door,
     notes: Notes,
+    /// While an agent is young, a network that it has not yet joined may come.
+    since: Instant,
 }
 
 /// Serves Docker on this socket, or on the one that systemd hands over; where there is
@@ -95,10 +100,7 @@ pub async fn serve(path: Option<PathBuf>, state_dir: &Path, door: Door) -> Resul
         return std::future::pending().await;
     };
     let (notes, keeping) = notes::open(state_dir);
-    let driver = Driver {
-        door: door.clone(),
-        notes: notes.clone(),
-    };
+    let driver = Driver::new(door.clone(), notes.clone());
     info!("serving Docker");
     // Whatever ends first ends the agent: the other two end only with this.
     tokio::select! {
@@ -147,7 +149,11 @@ async fn call(With(driver): With<Driver>, method: Method, uri: Uri, body: Bytes)
 
 impl Driver {
     pub fn new(door: Door, notes: Notes) -> Self {
-        Self { door, notes }
+        Self {
+            door,
+            notes,
+            since: Instant::now(),
+        }
     }
 
     async fn answer(&self, call: Call) -> Result<serde_json::Value, CallError> {
@@ -195,13 +201,31 @@ impl Driver {
         loop {
             match attempt().await {
                 Err(refusal)
-                    if refusal.reason == Reason::NotReady && start.elapsed() < PATIENCE =>
+                    if refusal.reason == Reason::NotReady && start.elapsed() < PATIENCE
+                        || refusal.reason == Reason::NotJoined && self.is_young() =>
                 {
                     sleep(AGAIN).await;
                 }
                 done => return done,
             }
         }
+    }
+
+    /// What can be said of the networks of this host, once they are there.
+    async fn grounded<T>(
+        &self,
+        attempt: impl Fn(&[Ground]) -> Result<T, PoolError>,
+    ) -> Result<T, CallError> {
+        loop {
+            match attempt(&self.door.grounds().await?) {
+                Err(error) if error.may_pass() && self.is_young() => sleep(AGAIN).await,
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn is_young(&self) -> bool {
+        self.since.elapsed() < PATIENCE
     }
 }
 

@@ -23,7 +23,7 @@ const BEFORE: &str = "docker/before";
 
 impl Driver {
     pub(super) async fn request_pool(&self, ask: &RequestPool) -> Result<GivenPool, CallError> {
-        let chosen = pool::choose(ask, &self.door.grounds().await?)?;
+        let chosen = self.grounded(|grounds| pool::choose(ask, grounds)).await?;
         if let Some(compared) = chosen.compared
             && !self.notes.offer(chosen.pool.clone()).await?
         {
@@ -54,10 +54,14 @@ impl Driver {
             "" => None,
             text => Some(address(text)?),
         };
-        let grounds = self.door.grounds().await?;
+        let found = |grounds: &[Ground]| {
+            let ground = pool::find(&pool.network, grounds)?;
+            let own = pool::own(ground, pool.family)?;
+            Ok((own, ground.form))
+        };
+        let (own, form) = self.grounded(found).await?;
         if ask.is_gateway() {
-            let ground = pool::find(&pool.network, &grounds)?;
-            return gateway(ask, asked, pool::own(ground, pool.family)?);
+            return gateway(ask, asked, own);
         }
         let address = match (ask.mac(), asked) {
             (None, Some(asked)) => self.hold_again(&pool, asked).await?,
@@ -65,13 +69,10 @@ impl Driver {
             (Some(mac), Some(asked)) => self.hold(&pool, Some(asked), &by(mac)).await?.address,
             (Some(mac), None) => match pool.range {
                 None => self.hold(&pool, None, &by(mac)).await?.address,
-                Some(range) => self.hold_in(&pool, range, mac).await?,
+                Some(range) => self.hold_in(&pool, range, own, mac).await?,
             },
         };
-        // It may have become ready while this waited.
-        let grounds = self.door.grounds().await?;
-        let ground = pool::find(&pool.network, &grounds)?;
-        Ok(given(address, on_link(ground, address)?))
+        Ok(given(address, on_link(form, own)))
     }
 
     pub(super) async fn release_address(&self, ask: &ReleaseAddress) -> Result<(), CallError> {
@@ -96,9 +97,13 @@ impl Driver {
         }
     }
 
-    async fn hold_in(&self, pool: &Pool, range: Subnet, mac: &str) -> Result<IpAddr, CallError> {
-        let grounds = self.door.grounds().await?;
-        let own = pool::own(pool::find(&pool.network, &grounds)?, pool.family)?;
+    async fn hold_in(
+        &self,
+        pool: &Pool,
+        range: Subnet,
+        own: Subnet,
+        mac: &str,
+    ) -> Result<IpAddr, CallError> {
         for candidate in pool::candidates(range, own, fnv1a(mac.as_bytes())) {
             match self.hold(pool, Some(candidate), &by(mac)).await {
                 Ok(held) => return Ok(held.address),
@@ -147,12 +152,11 @@ fn gateway(
     }
 }
 
-/// How many bits of it are on a container's link.
-fn on_link(ground: &Ground, address: IpAddr) -> Result<u8, PoolError> {
-    let family = Family::of(address);
-    match ground.form {
-        Form::Routed => Ok(family.bits()),
-        Form::Bridge => Ok(pool::own(ground, family)?.length()),
+/// How many bits of an address are on a container's link.
+fn on_link(form: Form, own: Subnet) -> u8 {
+    match form {
+        Form::Routed => own.family().bits(),
+        Form::Bridge => own.length(),
     }
 }
 

@@ -9,26 +9,30 @@ use std::{
 };
 
 use overlay::endpoint::Who;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::UnixStream,
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tracing::{debug, info};
 
-use super::notes::Notes;
+use super::{
+    api::{LONGEST_LINE, ask, follow as open},
+    notes::Notes,
+    stale::{Kept, Known},
+};
 use crate::endpoints::{Door, door::Name};
 
 /// Where Docker itself listens.
 pub const SOCKET: &str = "/run/docker.sock";
 const PAUSE: Duration = Duration::from_secs(2);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-const LONGEST_LINE: u64 = 1 << 20;
-const LONGEST_ANSWER: u64 = 64 << 20;
-/// `{"type":["network","container"],"event":["connect","rename"]}`
+/// A container that is still not there after this is not starting.
+const STALE_AFTER: Duration = Duration::from_secs(120);
+/// `{"type":["network","container"],"event":["connect","rename","start"]}`: one that was
+/// starting when it was connected is not listed yet, and starts later.
 const EVENTS: &str = "/events?filters=%7B%22type%22%3A%5B%22network%22%2C%22container%22%5D%2C\
-                      %22event%22%3A%5B%22connect%22%2C%22rename%22%5D%7D";
+                      %22event%22%3A%5B%22connect%22%2C%22rename%22%2C%22start%22%5D%7D";
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -83,6 +87,8 @@ struct Settings {
 struct Connected {
     #[serde(rename = "EndpointID")]
     endpoint_id: String,
+    #[serde(rename = "MacAddress")]
+    mac_address: String,
     #[serde(rename = "Aliases")]
     aliases: Option<Vec<String>>,
     /// Of Docker 25 and newer, beside the aliases that were asked for.
@@ -102,20 +108,28 @@ pub async fn follow(docker: &Path, door: Door, notes: Notes) {
 
 /// Until Docker ends the stream.
 async fn listen(docker: &Path, door: &Door, notes: &Notes) -> io::Result<()> {
-    let mut events = within(open(docker, EVENTS)).await?;
+    let mut events = open(docker, EVENTS).await?;
     info!("Docker tells the names of containers");
     // Those that were there before; what came meanwhile is in the stream.
-    let there: Vec<Listed> = ask(docker, "/containers/json").await?;
-    for listed in there {
-        learn(docker, &listed.id, door, notes).await?;
+    let kept = Kept::read(door, notes).await?;
+    let stale = kept.without(&learn_all(docker, door, notes).await?);
+    // Neither is ever dropped before the other has ended with an error.
+    tokio::select! {
+        heard = hear(&mut events, docker, door, notes) => heard,
+        failed = sweep(stale, docker, door, notes) => failed,
     }
+}
+
+async fn hear(
+    events: &mut BufReader<UnixStream>,
+    docker: &Path,
+    door: &Door,
+    notes: &Notes,
+) -> io::Result<()> {
     loop {
         let mut line = Vec::new();
-        let read = (&mut events)
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut line)
-            .await?;
-        if read == 0 {
+        let mut one = (&mut *events).take(LONGEST_LINE);
+        if one.read_until(b'\n', &mut line).await? == 0 {
             return Ok(());
         }
         if let Ok(event) = serde_json::from_slice::<Event>(&line)
@@ -126,15 +140,40 @@ async fn listen(docker: &Path, door: &Door, notes: &Notes) -> io::Result<()> {
     }
 }
 
+/// What Docker did not know when it was asked first, and does not know by now.
+async fn sweep(stale: Kept, docker: &Path, door: &Door, notes: &Notes) -> io::Result<()> {
+    sleep(STALE_AFTER).await;
+    let now = Kept::read(door, notes).await?;
+    let now = now.without(&learn_all(docker, door, notes).await?);
+    stale.still(&now).forget(door, notes).await?;
+    std::future::pending().await
+}
+
+async fn learn_all(docker: &Path, door: &Door, notes: &Notes) -> io::Result<Known> {
+    let there: Vec<Listed> = ask(docker, "/containers/json").await?;
+    let mut known = Known::default();
+    for listed in there {
+        if let Some(container) = learn(docker, &listed.id, door, notes).await? {
+            container.is_known(&mut known);
+        }
+    }
+    Ok(known)
+}
+
 /// Tells the owner how a container is called in each of our networks.
-async fn learn(docker: &Path, id: &str, door: &Door, notes: &Notes) -> io::Result<()> {
+async fn learn(
+    docker: &Path,
+    id: &str,
+    door: &Door,
+    notes: &Notes,
+) -> io::Result<Option<Container>> {
     if id.is_empty() || !id.bytes().all(|c| c.is_ascii_alphanumeric()) {
-        return Ok(());
+        return Ok(None);
     }
     let path = format!("/containers/{id}/json");
     let container: Container = match ask(docker, &path).await {
         // It is gone already.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         container => container?,
     };
     for (endpoint_id, who) in container.who() {
@@ -151,7 +190,7 @@ async fn learn(docker: &Path, id: &str, door: &Door, notes: &Notes) -> io::Resul
             debug!(%refusal, container = id, "a name is not kept");
         }
     }
-    Ok(())
+    Ok(Some(container))
 }
 
 impl Event {
@@ -174,6 +213,19 @@ impl Container {
         joined
             .map(|(_, connected)| (connected.endpoint_id.clone(), self.who_in(connected)))
             .collect()
+    }
+
+    fn is_known(&self, known: &mut Known) {
+        for connected in self
+            .network_settings
+            .networks
+            .iter()
+            .flatten()
+            .map(|(_, c)| c)
+        {
+            known.endpoints.insert(connected.endpoint_id.clone());
+            known.macs.insert(connected.mac_address.clone());
+        }
     }
 
     fn who_in(&self, connected: &Connected) -> Who {
@@ -201,53 +253,6 @@ impl Container {
         }
         who
     }
-}
-
-async fn ask<T: DeserializeOwned>(docker: &Path, path: &str) -> io::Result<T> {
-    let whole = async {
-        let mut body = Vec::new();
-        let mut stream = open(docker, path).await?.take(LONGEST_ANSWER);
-        stream.read_to_end(&mut body).await?;
-        Ok(body)
-    };
-    let body = within(whole).await?;
-    serde_json::from_slice(&body).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
-}
-
-/// One request; what is left to read is its answer's body. HTTP/1.0: it comes as it
-/// is, and ends where the connection does.
-async fn open(docker: &Path, path: &str) -> io::Result<BufReader<UnixStream>> {
-    let mut stream = UnixStream::connect(docker).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut stream = BufReader::new(stream);
-    let mut status = None;
-    loop {
-        let mut line = Vec::new();
-        let read = (&mut stream)
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut line)
-            .await?;
-        let line = String::from_utf8_lossy(&line);
-        match (read, &status) {
-            (0, _) => return Err(ErrorKind::UnexpectedEof.into()),
-            (_, None) => status = Some(line.split(' ').nth(1).unwrap_or_default().to_owned()),
-            (_, Some(_)) if line.trim().is_empty() => break,
-            (_, Some(_)) => {}
-        }
-    }
-    match status.as_deref() {
-        Some("200") => Ok(stream),
-        Some("404") => Err(ErrorKind::NotFound.into()),
-        _ => Err(io::Error::other(format!(
-            "Docker answers {status:?} to {path}"
-        ))),
-    }
-}
-
-async fn within<T>(answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let waited = timeout(ANSWER_WITHIN, answer).await;
-    waited.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub struct Notes {
 enum Ask {
     Network(String, oneshot::Sender<Option<NetworkNote>>),
     Endpoint(String, oneshot::Sender<Option<EndpointNote>>),
+    Endpoints(oneshot::Sender<BTreeMap<String, EndpointNote>>),
     Change(Change, oneshot::Sender<Result<(), NotesError>>),
     Offer(Pool, oneshot::Sender<bool>),
     Settle(Settled, oneshot::Sender<()>),
@@ -98,6 +99,10 @@ impl Notes {
 
     pub async fn endpoint(&self, id: &str) -> Result<Option<EndpointNote>, NotesError> {
         self.ask(|reply| Ask::Endpoint(id.into(), reply)).await
+    }
+
+    pub async fn endpoints(&self) -> Result<BTreeMap<String, EndpointNote>, NotesError> {
+        self.ask(Ask::Endpoints).await
     }
 
     /// It is on disk.
@@ -139,6 +144,9 @@ async fn keep(path: PathBuf, mut page: Page, mut queue: mpsc::Receiver<Ask>) {
             }
             Ask::Endpoint(id, reply) => {
                 let _ = reply.send(page.endpoints.get(&id).cloned());
+            }
+            Ask::Endpoints(reply) => {
+                let _ = reply.send(page.endpoints.clone());
             }
             Ask::Change(change, reply) => {
                 let mut next = page.clone();

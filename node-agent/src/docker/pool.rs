@@ -61,6 +61,16 @@ pub enum PoolError {
     Gateway { own: Subnet, gateway: IpAddr },
 }
 
+impl PoolError {
+    /// A host that is about to join its networks has not got them yet.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::NotJoined { .. } | Self::Nobodys(_) | Self::NoFamily { .. }
+        )
+    }
+}
+
 /// The addresses of a network, or some of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pool {
