@@ -23,10 +23,17 @@
 //! | refuse a version it does not speak with 1, and a verb that the version does not have | `what_cannot_be_is_refused_with_its_code` |
 //! | name the key and value of an unsupported field (2), an invalid variable (4) | `what_cannot_be_is_refused_with_its_code` |
 //! | print an error of `code` and `msg` on standard output and exit with another code than 0 | `what_cannot_be_is_refused_with_its_code` |
+//! | answer in time, whatever the daemon does | `status_is_whether_add_would_work` |
 //! | say 11 where trying again may help | `without_an_agent_it_is_try_again_later` |
 //! | be asked for many containers at once | `many_at_once` |
 
-use std::{collections::BTreeSet, fs, path::PathBuf, thread};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -90,7 +97,7 @@ impl Ground {
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<Value> {
-        let within = std::time::Duration::from_secs(10);
+        let within = Duration::from_secs(10);
         let client = socket::Client::new(self.agent.socket(), within);
         Ok(client.ask(method, path, None::<&()>)?)
     }
@@ -494,6 +501,14 @@ fn status_is_whether_add_would_work() -> Result<()> {
     ground.lab.controllers[0].kill()?;
     ground.runtime.status(&ground.list)?;
     ground.runtime.add(&ground.list, &attachment)?;
+
+    // One that is frozen is not waited for without end.
+    ground.agent.pause()?;
+    let began = Instant::now();
+    let said = refused(ground.runtime.status(&ground.list))?;
+    assert!(said.code == 50 && said.msg.contains("busy"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    ground.agent.resume()?;
 
     ground.agent.kill()?;
     let said = refused(ground.runtime.status(&ground.list))?;

@@ -14,6 +14,18 @@ use serde_json::Value;
 /// All that the pure crate is built from.
 const OVERLAY: [&str; 5] = ["ipnetwork", "serde", "serde_json", "thiserror", "uuid"];
 
+/// All that a program is built from that starts for every container, and what it asks by.
+const SHIM: [(&str, &[&str]); 2] = [
+    (
+        "cni",
+        &["overlay", "serde", "serde_json", "socket", "thiserror"],
+    ),
+    (
+        "socket",
+        &["overlay", "rustix", "serde", "serde_json", "thiserror"],
+    ),
+];
+
 /// Which of our crates may use what for its daily work.
 const ONLY: [(&str, &[&str]); 3] = [
     ("controller", &["etcd-client", "redb"]),
@@ -65,6 +77,17 @@ fn overlay_is_built_from_values_alone() -> Result<()> {
         .filter(|name| !OVERLAY.contains(&name.as_str()))
         .collect();
     assert!(more.is_empty(), "overlay depends on {more:?} as well");
+    Ok(())
+}
+
+#[test]
+fn what_starts_for_every_container_is_built_from_little() -> Result<()> {
+    let house = House::look()?;
+    for (member, little) in SHIM {
+        let used = house.dependencies(member)?;
+        let mut more = used.iter().filter(|name| !little.contains(&name.as_str()));
+        assert_eq!(more.next(), None, "{member} depends on that as well");
+    }
     Ok(())
 }
 
