@@ -17,7 +17,10 @@ use crate::{
     cleanup,
     config::{Options, Verb, host},
     docker, dry_run,
-    endpoints::{Door, Grounds, Owner, owner},
+    endpoints::{
+        Door, Grounds, Owner,
+        owner::{self, Fleet},
+    },
     identity::Identity,
     kept::Kept,
     kernel::{Kernel, uplink::UplinkAsk},
@@ -59,6 +62,9 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     let (ask, requests) = mpsc::channel(BACKLOG);
     let (attach, containers) = mpsc::channel(BACKLOG);
     let (grounds, grounded) = watch::channel(Grounds::new());
+    // What is attached here, and what the fleet knows of it.
+    let (endpoints, attached) = watch::channel(Endpoints::default());
+    let (known, knows) = watch::channel(Known::default());
     let lent = options.subnet_env.as_ref();
     let lent = lent.and_then(|_| options.networks.first().cloned());
     let subnet_env = subnet_env::keep(
@@ -70,7 +76,13 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         lent: lent.clone(),
         look_every: options.look_every,
     };
-    let owner = Owner::open(owner, &options.state_dir, grounded, ask.clone())?;
+    let owner = Owner::open(
+        owner,
+        &options.state_dir,
+        grounded,
+        ask.clone(),
+        Fleet::new(endpoints, knows),
+    )?;
     let doors = Doors {
         requests: ask,
         endpoints: Door::new(attach),
@@ -88,9 +100,6 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
 
     let (joins, mut joined) = watch::channel(Joins::new());
     let (report, reported) = watch::channel(v1::Report::default());
-    // What is attached here, and what the fleet knows of it.
-    let (_endpoints, attached) = watch::channel(Endpoints::default());
-    let (known, _known) = watch::channel(Known::default());
     let (kept, words) = Kept::open(&options.state_dir)?;
     let settings = Settings {
         node: node.clone(),

@@ -267,3 +267,67 @@ fn many_at_once_have_addresses_of_their_own() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn the_fleet_knows_who_is_attached() -> Result<()> {
+    let (mut lab, agents) = lab(2, &[])?;
+    let web = agents[0].attached_with("web", |asked| {
+        asked.told = true;
+        asked.who.name = Some("web".into());
+        asked.who.aliases = vec!["www".into()];
+        asked.publish = vec!["8080:80".parse().expect("a port")];
+    })?;
+    // Whoever asked to wait for it sees it at once.
+    let listed = lab.weft(&["endpoint", "list"])?;
+    let listed = listed.as_array().context("a list")?;
+    ensure!(listed.len() == 1, "{listed:?}");
+    assert_eq!(listed[0]["node"], "h1");
+    assert_eq!(listed[0]["name"], "web");
+    agents[1].attached_with("db", |asked| asked.told = true)?;
+    // Its namespace is gone with it: so is the endpoint, soon, everywhere.
+    patiently("the fleet forgets it", || {
+        let listed = lab.weft(&["endpoint", "list"])?;
+        ensure!(listed.as_array().map(Vec::len) == Some(1), "{listed}");
+        Ok(())
+    })?;
+    for controller in &mut lab.controllers {
+        controller.kill()?;
+    }
+    // Without a controller containers come all the same, but nobody else knows.
+    let alone = agents[0].attached("alone")?;
+    ensure!(ping(&alone, web.addresses()[0], 3)?.lost() == 0);
+    let free = tests::lab::Namespace::new("untold".into())?;
+    let asked = wish(&free, "untold", |asked| asked.told = true)?;
+    let refused = agents[0]
+        .attach_words(&asked)
+        .err()
+        .context("nobody was told")?;
+    let text = refused.root_cause().to_string();
+    assert!(text.contains("the fleet does not know yet"), "{text}");
+    for controller in &mut lab.controllers {
+        controller.start()?;
+    }
+    patiently("the fleet knows all", || {
+        let listed = lab.weft(&["endpoint", "list"])?;
+        ensure!(listed.as_array().map(Vec::len) == Some(3), "{listed}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_container_made_anew_takes_the_place_of_the_old_one() -> Result<()> {
+    let (lab, agents) = lab(1, &[])?;
+    let old = agents[0].attached("c")?;
+    let new = agents[0].attached("c")?;
+    assert_eq!(new.addresses(), old.addresses());
+    assert!(new.words.endpoint.seq > old.words.endpoint.seq);
+    for &address in new.addresses() {
+        ensure!(ping(lab.host(1), address, 3)?.lost() == 0, "{address}");
+    }
+    // Whoever means the old one ends nothing.
+    let refused = agents[0].detach(&old).err().context("it is stale")?;
+    let text = refused.root_cause().to_string();
+    assert!(text.contains("was attached again since"), "{text}");
+    ensure!(findings(&agents[0])?.is_empty());
+    Ok(())
+}

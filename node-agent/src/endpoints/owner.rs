@@ -40,9 +40,12 @@ use crate::kernel::{
 mod attach;
 mod audit;
 mod detach;
+pub mod fleet;
 mod look;
 mod publish;
 mod show;
+
+pub use fleet::Fleet;
 
 /// What comes together is done together, up to so many.
 const AT_ONCE: usize = 128;
@@ -71,6 +74,7 @@ pub struct Owner {
     reconciler: mpsc::Sender<crate::local::Request>,
     /// What the reconciler was told last; none: it has to be told.
     published: Option<BTreeSet<Published>>,
+    fleet: Fleet,
     remover: Remover,
     /// Whose links are on their way out of the kernel.
     going: BTreeSet<EndpointId>,
@@ -82,11 +86,13 @@ pub struct Owner {
     looks: look::Looks,
 }
 
-/// An attachment to a network that is not there yet.
+/// An attachment to a network that is not there yet, or to what a container has that may
+/// be gone.
 struct Waiting {
     attach: Box<Attach>,
     answer: Answer<Attached>,
     until: Instant,
+    refusal: Refusal,
 }
 
 impl Owner {
@@ -95,6 +101,7 @@ impl Owner {
         state_dir: &Path,
         grounds: watch::Receiver<Grounds>,
         reconciler: mpsc::Sender<crate::local::Request>,
+        fleet: Fleet,
     ) -> anyhow::Result<Self> {
         let (journal, book, whole) = Journal::open(state_dir)?;
         let endpoints = book.endpoints().count();
@@ -102,7 +109,7 @@ impl Owner {
             info!(endpoints, "containers of before");
         }
         let (remover, removed) = Remover::start()?;
-        Ok(Self {
+        let owner = Self {
             settings,
             book,
             journal,
@@ -112,6 +119,7 @@ impl Owner {
             grounds,
             reconciler,
             published: None,
+            fleet,
             remover,
             going: BTreeSet::new(),
             removed,
@@ -119,7 +127,9 @@ impl Owner {
             failing: BTreeMap::new(),
             waiting: Vec::new(),
             looks: look::Looks::new(),
-        })
+        };
+        owner.tell_all();
+        Ok(owner)
     }
 
     /// Runs until it is told to stop. Containers keep what they have.
@@ -151,6 +161,7 @@ impl Owner {
                     self.looks.soon();
                     self.wait_no_more().await;
                 }
+                () = self.fleet.news() => self.heed_fleet(),
                 gone = self.removed.recv() => {
                     let gone = gone.context("the thread that removes links died")?;
                     self.removed(gone).await;
@@ -169,9 +180,7 @@ impl Owner {
             .partition(|waiting| waiting.until <= now);
         self.waiting = waiting;
         for waiting in late {
-            let network = &waiting.attach.network;
-            let text = format!("network {network} is not ready on this host yet; try again");
-            reply(waiting.answer, Err(Refusal::new(Reason::NotReady, text)));
+            reply(waiting.answer, Err(waiting.refusal));
         }
         if self.looks.is_due(now) {
             self.look().await;
@@ -283,9 +292,7 @@ impl Owner {
             Refusal::new(Reason::Disk, text)
         })?;
         self.unwritten = false;
-        for line in lines {
-            self.book.apply(line);
-        }
+        self.now_so(lines);
         Ok(())
     }
 
@@ -298,9 +305,14 @@ impl Owner {
             warn!(reason = %error, "the list of endpoints is not on disk");
         }
         self.unwritten = true;
-        for line in lines {
-            self.book.apply(line);
+        self.now_so(lines);
+    }
+
+    fn now_so(&mut self, lines: Vec<Line>) {
+        for line in &lines {
+            self.book.apply(line.clone());
         }
+        self.tell(&lines);
     }
 
     fn attached(&self, endpoint: &Endpoint, ground: &Ground, again: bool) -> Attached {

@@ -1,12 +1,15 @@
 //! Containers come.
 
-use std::{collections::BTreeMap, os::fd::AsFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd,
+};
 
 use overlay::{
     endpoint::{
         Endpoint, EndpointId, Sandbox,
         book::{Ask, Line, Refused},
-        link::Device,
+        link::{Device, HOST_MAC},
         plan::{Desired, Seen, Step, plan},
     },
     name::NetworkName,
@@ -38,6 +41,21 @@ pub(super) struct Coming {
     pub found: Option<Found>,
     /// It was there before.
     pub again: bool,
+    /// Whoever asked waits until the fleet knows.
+    pub told: bool,
+}
+
+/// What is to go before links can be made.
+#[derive(Default)]
+struct Stale {
+    ids: BTreeSet<EndpointId>,
+    deletions: Vec<Step>,
+}
+
+impl Stale {
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
 }
 
 /// Where a container's end waits for its engine.
@@ -49,22 +67,40 @@ impl Owner {
     pub(super) async fn attach(&mut self, asked: Vec<(Box<Attach>, Answer<Attached>)>) {
         let mut coming: Vec<(Coming, Answer<Attached>)> = Vec::new();
         let mut lines = Vec::new();
-        // What one takes the next one must not get.
-        let before = self.book.clone();
         for (attach, answer) in asked {
             match self.consider(&attach) {
-                Ok(None) => self.waiting.push(Waiting {
-                    attach,
-                    answer,
-                    until: Instant::now() + PATIENCE,
-                }),
+                Ok(None) => {
+                    let network = &attach.network;
+                    let text =
+                        format!("network {network} is not ready on this host yet; try again");
+                    self.waiting.push(Waiting {
+                        refusal: Refusal::new(Reason::NotReady, text),
+                        attach,
+                        answer,
+                        until: Instant::now() + PATIENCE,
+                    });
+                }
                 Ok(Some(one)) => {
                     if !one.again {
                         let line = Line::Attached(one.endpoint.clone());
+                        // What one takes the next one must not get.
                         self.book.apply(line.clone());
                         lines.push(line);
                     }
                     coming.push((one, answer));
+                }
+                // A container that is gone holds what it had until it is not found twice.
+                Err(refusal)
+                    if matches!(refusal.reason, Reason::Taken | Reason::Exhausted)
+                        && self.misses_one() =>
+                {
+                    self.looks.soon();
+                    self.waiting.push(Waiting {
+                        refusal,
+                        attach,
+                        answer,
+                        until: Instant::now() + PATIENCE,
+                    });
                 }
                 Err(refusal) => reply(answer, Err(refusal)),
             }
@@ -72,9 +108,15 @@ impl Owner {
         if coming.is_empty() {
             return;
         }
-        self.book = before;
         if let Err(refusal) = self.write(lines) {
-            for (_, answer) in coming {
+            for (one, answer) in coming {
+                if !one.again {
+                    self.book.apply(Line::Detached {
+                        network: one.endpoint.network,
+                        key: one.endpoint.key,
+                        at: now(),
+                    });
+                }
                 reply(answer, Err(refusal.clone()));
             }
             return;
@@ -99,22 +141,23 @@ impl Owner {
         }
         for (one, answer) in ones.into_iter().zip(answers) {
             let id = one.endpoint.id();
-            let result = match failures.get(&id) {
-                Some(refusal) => {
-                    let (network, key) = (&one.endpoint.network, &one.endpoint.key);
-                    warn!(%network, %key, reason = %refusal, "cannot attach");
-                    Err(refusal.clone())
-                }
-                None => {
-                    self.failing.remove(&id);
-                    self.vanished.remove(&id);
-                    if !one.again {
-                        say(&one.endpoint);
-                    }
-                    Ok(self.attached(&one.endpoint, &one.ground, one.again))
-                }
-            };
-            reply(answer, result);
+            if let Some(refusal) = failures.get(&id) {
+                let (network, key) = (&one.endpoint.network, &one.endpoint.key);
+                warn!(%network, %key, reason = %refusal, "cannot attach");
+                reply(answer, Err(refusal.clone()));
+                continue;
+            }
+            self.failing.remove(&id);
+            self.vanished.remove(&id);
+            if !one.again {
+                say(&one.endpoint);
+            }
+            let attached = self.attached(&one.endpoint, &one.ground, one.again);
+            if one.told {
+                self.answer_when_known(attached, answer);
+            } else {
+                reply(answer, Ok(attached));
+            }
         }
     }
 
@@ -163,6 +206,7 @@ impl Owner {
             ground,
             found,
             again,
+            told: attach.told,
         }))
     }
 
@@ -223,7 +267,16 @@ impl Owner {
                 namespace: one.found.as_ref().map(|found| found.file.as_fd()),
             })
         };
-        for failure in self.links.apply(&steps, other_end) {
+        let mut failed = self.links.apply(&steps, &other_end);
+        let stale = self.stale(ones, &failed);
+        if !stale.is_empty() {
+            self.links.apply(&stale.deletions, |_| None);
+            let of_them = |step: &Step| step.endpoint().is_some_and(|id| stale.ids.contains(&id));
+            failed.retain(|failure| !of_them(&failure.step));
+            let again: Vec<Step> = steps.iter().filter(|step| of_them(step)).cloned().collect();
+            failed.extend(self.links.apply(&again, &other_end));
+        }
+        for failure in failed {
             for one in ones.iter().filter(|one| concerns(&failure, one)) {
                 let refusal = explain(&failure, one);
                 failures.entry(one.endpoint.id()).or_insert(refusal);
@@ -250,6 +303,31 @@ impl Owner {
             }
         }
         failures
+    }
+
+    /// The links that endpoints of before left where those of these should be: their
+    /// containers were made anew.
+    fn stale(&mut self, ones: &[Coming], failed: &[Failure]) -> Stale {
+        let mut stale = Stale::default();
+        for failure in failed {
+            let Step::Make(id) = failure.step else {
+                continue;
+            };
+            let one = ones.iter().find(|one| one.endpoint.id() == id);
+            let in_the_way = one.is_some_and(|one| has_interface(one));
+            if failure.errno != Some(Errno::EXIST) || in_the_way {
+                continue;
+            }
+            let name = id.device();
+            if let Ok(Some(link)) = self.links.link(&name)
+                && link.mac == Some(HOST_MAC)
+            {
+                let index = link.index;
+                stale.deletions.push(Step::Delete { index, name });
+                stale.ids.insert(id);
+            }
+        }
+        stale
     }
 
     /// These alone, and the bridges that they need.
@@ -308,18 +386,18 @@ fn concerns(failure: &Failure, one: &Coming) -> bool {
 fn explain(failure: &Failure, one: &Coming) -> Refusal {
     let name = &one.endpoint.sandbox.interface;
     let is_made = matches!(failure.step, Step::Make(_));
-    if let Some(found) = &one.found
-        && is_made
-        && failure.errno == Some(Errno::EXIST)
-    {
-        let there = inside::has_interface(found.file.as_fd(), name);
-        if matches!(there, Ok(true)) {
-            let text = format!("the container has an interface {name} already");
-            return Refusal::new(Reason::InterfaceTaken, text);
-        }
+    if is_made && failure.errno == Some(Errno::EXIST) && has_interface(one) {
+        let text = format!("the container has an interface {name} already");
+        return Refusal::new(Reason::InterfaceTaken, text);
     }
     let text = format!("{}: {}", failure.step, failure.reason);
     Refusal::new(Reason::Kernel, text)
+}
+
+fn has_interface(one: &Coming) -> bool {
+    let name = &one.endpoint.sandbox.interface;
+    let found = one.found.as_ref();
+    found.is_some_and(|found| inside::has_interface(found.file.as_fd(), name).unwrap_or(false))
 }
 
 pub(super) fn refusal(refused: Refused) -> Refusal {

@@ -173,6 +173,13 @@ impl Owner {
         self.remove(&gone, Vec::new()).await;
     }
 
+    /// Is there one whose namespace is not?
+    pub(super) fn misses_one(&self) -> bool {
+        self.book
+            .endpoints()
+            .any(|endpoint| endpoint.sandbox.inode != 0 && !sandbox::is_there(&endpoint.sandbox))
+    }
+
     /// Namespaces that engines have made since they asked.
     fn find_made(&mut self) {
         let made = self.book.endpoints().filter_map(|endpoint| {
@@ -209,6 +216,7 @@ impl Owner {
                     ground: self.ground(&endpoint.network)?,
                     found: Some(sandbox::again(&endpoint.sandbox)?),
                     again: true,
+                    told: false,
                 })
             })
             .collect();

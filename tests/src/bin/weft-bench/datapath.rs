@@ -4,6 +4,7 @@
 
 pub mod bandwidth;
 pub mod cpu;
+pub mod forms;
 pub mod peers;
 pub mod traffic;
 
@@ -15,14 +16,5 @@ mod meter;
 mod stay;
 mod trial;
 
-use anyhow::{Context, Result};
-
 /// Of each figure that is a median; the variants take turns.
 const ROUNDS: usize = 5;
-
-/// Tables of a busy machine say so.
-fn load() -> Result<String> {
-    let load = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
-    let minute = load.split(' ').next().context("a load")?;
-    Ok(format!("load average before: {minute}"))
-}

@@ -4,7 +4,6 @@
 mod away;
 mod cold;
 mod idle;
-mod machine;
 mod one;
 
 use std::{fmt::Write, time::Duration};
@@ -12,7 +11,7 @@ use std::{fmt::Write, time::Duration};
 use anyhow::Result;
 use tests::crowd::Crowd;
 
-use crate::{rate::middle, time};
+use crate::{machine, rate::middle, time};
 use away::Back;
 use cold::Cold;
 use idle::Idle;

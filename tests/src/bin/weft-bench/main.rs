@@ -8,6 +8,7 @@ mod cni;
 mod datapath;
 mod hosts;
 mod leases;
+mod machine;
 mod rate;
 mod raw_etcd;
 mod sessions;
@@ -22,12 +23,13 @@ use tokio::task::block_in_place;
 use rate::{Rate, median};
 
 /// What may be asked for by name; by default all.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "leases",
     "sessions",
     "churn",
     "peers",
     "traffic",
+    "forms",
     "bandwidth",
     "cni",
     "hosts",
@@ -62,6 +64,9 @@ async fn main() -> Result<()> {
     }
     if wanted("traffic") {
         block_in_place(datapath::traffic::run)?;
+    }
+    if wanted("forms") {
+        block_in_place(datapath::forms::run)?;
     }
     if wanted("bandwidth") {
         block_in_place(datapath::bandwidth::run)?;

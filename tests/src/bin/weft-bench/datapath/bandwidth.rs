@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use anyhow::Result;
 use tests::lab::{Lab, Namespace};
 
-use super::{load, meter::Way};
-use crate::rate::middle;
+use super::meter::Way;
+use crate::{machine, rate::middle};
 
 const ASKED: [u64; 3] = [10_000_000, 100_000_000, 1_000_000_000];
 /// Of each figure, which is their median; the variants take turns.
@@ -26,7 +26,7 @@ struct Bounded {
 }
 
 pub fn run() -> Result<()> {
-    let load = load()?;
+    let load = machine::load()?;
     let mut lab = Lab::new(2)?;
     lab.start_controller(&["--default-network", "192.168.0.0/16"])?;
     for controller in &mut lab.controllers {

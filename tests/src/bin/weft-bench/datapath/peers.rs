@@ -9,12 +9,11 @@ use super::{
     batch::{Batch, Metrics},
     change::{Change, change},
     fleet::Fleet,
-    load,
     look::{Look, look},
     stay::{LENGTH, Stay, stay},
     trial::Trial,
 };
-use crate::{rate::middle, time};
+use crate::{machine, rate::middle, time};
 
 const SIZES: [usize; 5] = [0, 1_000, 5_000, 10_000, 50_000];
 /// With one metric for all routes the kernel takes quadratic time: beyond this many it
@@ -29,7 +28,7 @@ pub fn run() -> Result<()> {
          | peers | fresh agent, ready | of that, programming | `bridge`, `ip -batch` | ratio \
          | one metric for all | restarted, nothing to do |\n\
          |---:|---:|---:|---:|---:|---:|---:|\n",
-        load()?
+        machine::load()?
     );
     let mut stayed = format!(
         "An agent that has nothing to do for {LENGTH:?}\n\n\

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tests::lab::{Agent, Container, Lab};
 
-use super::{ROUNDS, load, meter::Way};
-use crate::{rate::middle, time};
+use super::{ROUNDS, meter::Way};
+use crate::{machine, rate::middle, time};
 
 /// What the firewall does there, by the pairs of hosts: 1 and 2, 3 and 4, 5 and 6.
 const PAIRS: [(&str, &str); 3] = [
@@ -24,7 +24,7 @@ struct Measured {
 }
 
 pub fn run() -> Result<()> {
-    let load = load()?;
+    let load = machine::load()?;
     let mut lab = Lab::new(6)?;
     lab.start_controller(&["--default-network", "192.168.0.0/16"])?;
     for controller in &mut lab.controllers {

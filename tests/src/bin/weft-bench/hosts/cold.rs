@@ -8,8 +8,7 @@ use tests::{
     lab::ping,
 };
 
-use super::machine;
-use crate::datapath::cpu::Cpu;
+use crate::{datapath::cpu::Cpu, machine};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Hosts that are looked at with `ip` and `bridge`.
