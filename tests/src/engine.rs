@@ -2,15 +2,17 @@
 //! with an image that is made here.
 
 use std::{
+    fs,
     net::{IpAddr, SocketAddr},
     path::Path,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     lab::{Host, Namespace, Running},
     ops,
+    wait::patiently,
 };
 
 mod containerd;
@@ -47,11 +49,13 @@ impl Contained {
     }
 
     fn within(host: &Namespace, name: &str, network: &Path, enter: &[&str]) -> Result<Self> {
+        let network = Namespace::at(name.to_owned(), network)?;
+        patiently(&format!("{name} answers"), || network.inside(listens))?;
         Ok(Self {
             name: name.to_owned(),
             machine: host.clone(),
             enter: enter.iter().map(ToString::to_string).collect(),
-            network: Namespace::at(name.to_owned(), network)?,
+            network,
             _running: None,
         })
     }
@@ -119,6 +123,20 @@ pub fn ask(from: &Host, address: IpAddr, port: u16) -> Result<String> {
     let answer = from.inside(|| ops::get(SocketAddr::new(address, port), "/"));
     let answer = answer.with_context(|| format!("{} asks {address}", from.node()))?;
     Ok(answer.body.trim().to_owned())
+}
+
+/// Does somebody listen at port 80?
+fn listens() -> Result<()> {
+    let mut sockets = fs::read_to_string("/proc/thread-self/net/tcp")?;
+    sockets += &fs::read_to_string("/proc/thread-self/net/tcp6")?;
+    // "sl local_address rem_address st", the port and the state in hexadecimal.
+    let mut lines = sockets.lines().map(|line| line.split_whitespace());
+    let there = lines.any(|mut fields| {
+        let is_there = fields.nth(1).is_some_and(|local| local.ends_with(":0050"));
+        is_there && fields.nth(1) == Some("0A")
+    });
+    ensure!(there, "nobody listens at port 80");
+    Ok(())
 }
 
 /// The program of every container.

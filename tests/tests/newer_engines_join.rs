@@ -98,7 +98,7 @@ fn old_and_new_docker_and_podman_are_one_network() -> Result<()> {
     ensure!(major(&new.done(&["version", "-f", "{{.Server.Version}}"])?)? >= 28);
     let podman = netavark(lab.host(1), &agents[0])?;
     ensure!(major(&podman.done(&["--version"])?)? >= 5);
-    let mut all = vec![
+    let mut all = [
         new.run("docker1", "weft", &["-p", "8080:80"])?,
         new.run("other1", "weft", &[])?,
         podman.run("podman1", "weft", &["-p", "8081:80"])?,
