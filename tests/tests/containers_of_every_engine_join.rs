@@ -141,10 +141,20 @@ fn matrix(all: &[&Contained], rows: Vec<Vec<Result<String>>>) -> Vec<String> {
 
 #[test]
 fn all_reach_all() -> Result<()> {
+    all_of(&["--docker"])
+}
+
+#[test]
+#[ignore = "the same once more: make test-engines"]
+fn all_reach_all_behind_bridges() -> Result<()> {
+    all_of(&["--docker", "--bridge", "default"])
+}
+
+fn all_of(flags: &[&str]) -> Result<()> {
     let began = Instant::now();
     let mut lab = Lab::of_machines(2)?;
     lab.start_controller(&["--default-network", POOLS])?;
-    let agents = lab.agents(&["--docker"])?;
+    let agents = lab.agents(flags)?;
     let lab = &lab;
     let both = thread::scope(|scope| {
         let started = [(1, &agents[0]), (2, &agents[1])]
