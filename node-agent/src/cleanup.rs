@@ -13,9 +13,10 @@ use overlay::{
 };
 
 use crate::{
+    endpoints::journal,
     identity::{self, Identity, IdentityError},
     kept,
-    kernel::{Kernel, Outcome},
+    kernel::{Kernel, Outcome, endpoint::Links},
     lock::{KernelLock, StateLock},
 };
 
@@ -40,6 +41,7 @@ pub fn run(state_dir: &Path, socket: &Path, forget: bool) -> anyhow::Result<()> 
     let left = clean(mac)?;
     // A start would restore from it what was just removed.
     remove(&state_dir.join(kept::FILE))?;
+    remove(&state_dir.join(journal::FILE))?;
     remove(socket)?;
     let identity = state_dir.join(identity::FILE);
     if forget {
@@ -71,7 +73,18 @@ fn alone(state_dir: &Path) -> anyhow::Result<(KernelLock, Option<StateLock>)> {
 /// The steps that would still have to be done.
 fn clean(mac: Mac) -> anyhow::Result<Vec<Step>> {
     let mut kernel = Kernel::open()?;
+    // While the guard is still there.
+    let links = Links::open()?.sweep()?;
+    if let Some(first) = links.first() {
+        say(&format!(
+            "{} links of containers, such as {first}",
+            links.len()
+        ));
+    }
     let steps = farewell(&kernel.look(&[], mac)?, mac);
+    if steps.is_empty() && !links.is_empty() {
+        return Ok(steps);
+    }
     if steps.is_empty() {
         say("nothing of Weft is in this kernel");
         return Ok(steps);

@@ -64,6 +64,15 @@ pub struct Settings {
     pub look_every: Duration,
 }
 
+/// Who hears of what becomes of it all.
+pub struct Listeners {
+    /// The session: what is joined, and how it goes.
+    pub joins: watch::Sender<Joins>,
+    pub report: watch::Sender<v1::Report>,
+    /// What endpoints need to know of the networks.
+    pub grounds: watch::Sender<Grounds>,
+}
+
 pub struct Reconciler {
     settings: Settings,
     kernel: Kernel,
@@ -73,10 +82,7 @@ pub struct Reconciler {
     /// deleted stays wanted.
     wanted: BTreeMap<NetworkName, u64>,
     turns: u64,
-    joins: watch::Sender<Joins>,
-    report: watch::Sender<v1::Report>,
-    /// What endpoints need to know of the networks.
-    grounds: watch::Sender<Grounds>,
+    listeners: Listeners,
     metrics: Metrics,
     notify: Notify,
     /// What is held of each network, in the kernel or on its way there.
@@ -118,9 +124,7 @@ impl Reconciler {
         settings: Settings,
         kernel: Kernel,
         kept: Kept,
-        joins: watch::Sender<Joins>,
-        report: watch::Sender<v1::Report>,
-        grounds: watch::Sender<Grounds>,
+        listeners: Listeners,
         metrics: Metrics,
         notify: Notify,
     ) -> Self {
@@ -132,9 +136,7 @@ impl Reconciler {
             kept,
             wanted: BTreeMap::new(),
             turns: 0,
-            joins,
-            report,
-            grounds,
+            listeners,
             metrics,
             notify,
             held: Held::default(),

@@ -28,7 +28,7 @@ use crate::{
     lock::{KernelLock, StateLock},
     metrics::Metrics,
     notify::Notify,
-    reconcile::{Reconciler, Settings},
+    reconcile::{Listeners, Reconciler, Settings},
     session::{Endpoints, Joins, Known, Member, keep},
     show, subnet_env,
 };
@@ -114,9 +114,11 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         settings,
         Kernel::open()?,
         kept,
-        joins,
-        report,
-        grounds,
+        Listeners {
+            joins,
+            report,
+            grounds,
+        },
         metrics,
         Notify::from_environment(),
     );

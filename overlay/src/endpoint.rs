@@ -72,6 +72,10 @@ pub struct Sandbox {
     /// Which namespace it is: a path may come to lead to another one. 0: its engine
     /// has not made it yet.
     pub inode: u64,
+    /// When it was put at its path, in nanoseconds, where that keeps it: the number of
+    /// one that is gone is soon another's. 0 where that cannot be told.
+    #[serde(default)]
+    pub born: u64,
     pub interface: String,
     /// The engine moves, names and addresses the container's end by itself.
     #[serde(default)]
@@ -125,6 +129,13 @@ impl EndpointId {
     /// The endpoint whose device has this name.
     pub fn of_device(name: &str) -> Option<Self> {
         name.strip_prefix("wv")?.parse().ok()
+    }
+}
+
+impl Sandbox {
+    /// Is that the same namespace?
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.inode, self.born) == (other.inode, other.born)
     }
 }
 

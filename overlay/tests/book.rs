@@ -124,6 +124,7 @@ fn ask(number: u8, name: Option<u8>, address: Option<u8>, inode: u64) -> Ask {
         sandbox: Sandbox {
             path: format!("/run/netns/{number}"),
             inode,
+            born: 0,
             interface: "eth0".into(),
             handed: false,
         },

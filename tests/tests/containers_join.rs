@@ -331,3 +331,47 @@ fn a_container_made_anew_takes_the_place_of_the_old_one() -> Result<()> {
     ensure!(findings(&agents[0])?.is_empty());
     Ok(())
 }
+
+#[test]
+fn a_namespace_of_the_same_name_is_another_one() -> Result<()> {
+    let (lab, agents) = lab(1, &[])?;
+    let host = lab.host(1);
+    let asked = |key: &str| -> Result<_> {
+        let mut asked = wish(host, key, |_| {})?;
+        asked.netns = "/run/netns/c".into();
+        Ok(asked)
+    };
+    host.done(&["ip", "netns", "add", "c"])?;
+    agents[0].attach_words(&asked("old")?)?;
+    // Its number is most likely the same again.
+    host.done(&["ip", "netns", "del", "c"])?;
+    host.done(&["ip", "netns", "add", "c"])?;
+    patiently("the old one is gone", || {
+        let left = agents[0].endpoints()?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })?;
+    let inside = host.json(&["ip", "-j", "-n", "c", "link"])?;
+    ensure!(inside.as_array().map(Vec::len) == Some(1), "{inside}");
+    Ok(())
+}
+
+#[test]
+fn cleanup_takes_containers_links_too() -> Result<()> {
+    let mut lab = Lab::new(1)?;
+    lab.start_controller(&["--default-network", POOLS])?;
+    let before = devices(&lab, 1)?;
+    for form in [&[][..], &["--bridge", "default"]] {
+        let mut agent = lab.agent(1, form)?;
+        let c = agent.attached_with("c", |asked| {
+            asked.bandwidth = "100M".parse().expect("a rate");
+        })?;
+        agent.kill()?;
+        let state = lab.host(1).directory().join("state");
+        let said = agent.run(&["--state-dir", &state.display().to_string(), "cleanup"])?;
+        ensure!(said.code == 0, "{said:?}");
+        assert_eq!(devices(&lab, 1)?, before, "{said:?}");
+        drop(c);
+    }
+    Ok(())
+}

@@ -82,6 +82,8 @@ pub struct Owner {
     /// Whose namespace was not found, and since when.
     vanished: BTreeMap<EndpointId, Instant>,
     failing: BTreeMap<EndpointId, String>,
+    /// Some endpoint is bounded, or may have been.
+    bounded: bool,
     waiting: Vec<Waiting>,
     looks: look::Looks,
 }
@@ -125,6 +127,7 @@ impl Owner {
             removed,
             vanished: BTreeMap::new(),
             failing: BTreeMap::new(),
+            bounded: true,
             waiting: Vec::new(),
             looks: look::Looks::new(),
         };
@@ -292,7 +295,7 @@ impl Owner {
             Refusal::new(Reason::Disk, text)
         })?;
         self.unwritten = false;
-        self.now_so(lines);
+        self.now_so(&lines);
         Ok(())
     }
 
@@ -305,14 +308,14 @@ impl Owner {
             warn!(reason = %error, "the list of endpoints is not on disk");
         }
         self.unwritten = true;
-        self.now_so(lines);
+        self.now_so(&lines);
     }
 
-    fn now_so(&mut self, lines: Vec<Line>) {
-        for line in &lines {
+    fn now_so(&mut self, lines: &[Line]) {
+        for line in lines {
             self.book.apply(line.clone());
         }
-        self.tell(&lines);
+        self.tell(lines);
     }
 
     fn attached(&self, endpoint: &Endpoint, ground: &Ground, again: bool) -> Attached {

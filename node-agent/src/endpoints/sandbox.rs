@@ -1,7 +1,7 @@
 //! Network namespaces of containers, found by their paths.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io,
     os::unix::fs::MetadataExt,
 };
@@ -20,6 +20,7 @@ const LONGEST: usize = 15;
 pub struct Found {
     pub file: File,
     pub inode: u64,
+    pub born: u64,
 }
 
 /// Opens the namespace of a container, which is another than the host's.
@@ -38,24 +39,37 @@ pub fn open(path: &str) -> Result<Found, Refusal> {
     if kind.f_type as i64 != NAMESPACES {
         return Err(missing(&"that is an ordinary file"));
     }
-    let inode = file.metadata().map_err(|error| missing(&error))?.ino();
+    let (inode, born) = identity(path, &file.metadata().map_err(|error| missing(&error))?);
     let own = fs::metadata("/proc/thread-self/ns/net").map_err(|error| missing(&error))?;
     if own.ino() == inode {
         let text = format!("{path} is the host's own network namespace, and no container's");
         return Err(Refusal::new(Reason::Bad, text));
     }
-    Ok(Found { file, inode })
+    Ok(Found { file, inode, born })
 }
 
 /// Is it still where it was, and the same?
 pub fn is_there(sandbox: &Sandbox) -> bool {
-    fs::metadata(&sandbox.path).is_ok_and(|found| found.ino() == sandbox.inode)
+    let found = fs::metadata(&sandbox.path);
+    found.is_ok_and(|found| identity(&sandbox.path, &found) == (sandbox.inode, sandbox.born))
 }
 
 /// Opens it again, if it is the same.
 pub fn again(sandbox: &Sandbox) -> Option<Found> {
     let found = open(&sandbox.path).ok()?;
-    (found.inode == sandbox.inode).then_some(found)
+    let same = (found.inode, found.born) == (sandbox.inode, sandbox.born);
+    same.then_some(found)
+}
+
+/// What tells a namespace from those before and after it. What a process shows in /proc
+/// is made anew whenever nobody has it open.
+fn identity(path: &str, found: &Metadata) -> (u64, u64) {
+    if path.starts_with("/proc/") {
+        return (found.ino(), 0);
+    }
+    let seconds = u64::try_from(found.ctime()).unwrap_or_default();
+    let nanoseconds = u64::try_from(found.ctime_nsec()).unwrap_or_default();
+    (found.ino(), seconds * 1_000_000_000 + nanoseconds)
 }
 
 /// A name that a kernel gives a device.

@@ -21,15 +21,16 @@ use overlay::{
     endpoint::{
         Bandwidth, EndpointId,
         link::{Bridge, Device, HOST_MAC},
-        plan::{Change, Seen, SeenLink, Step},
+        plan::{Change, Seen, SeenLink, Step, ours},
     },
     record::Mac,
     subnet::Family,
 };
 use rustix::io::Errno;
+use thiserror::Error;
 
 use super::{
-    bandwidth::{self, BandwidthError},
+    bandwidth::{self, BandwidthError, Bounded},
     decode::{address, link::Interface, neighbour, route},
     look,
     message::{self, RouteRequest},
@@ -60,6 +61,14 @@ pub struct Failure {
     pub step: Step,
     pub errno: Option<Errno>,
     pub reason: String,
+}
+
+#[derive(Debug, Error)]
+pub enum SweepError {
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Bandwidth(#[from] BandwidthError),
 }
 
 impl Links {
@@ -179,6 +188,22 @@ impl Links {
         gone_is_fine(self.socket.ask(without_group(), &mut |_| {}))
     }
 
+    /// Takes everything of endpoints out; returns what there was.
+    pub fn sweep(&mut self) -> Result<Vec<String>, SweepError> {
+        let seen = self.look(&BTreeSet::new())?;
+        let ours: Vec<SeenLink> = seen.links.into_iter().filter(ours).collect();
+        let indices: Vec<u32> = ours.iter().map(|link| link.index).collect();
+        let mut names: Vec<String> = ours.into_iter().map(|link| link.name).collect();
+        for id in bandwidth::look(&mut self.socket)?.left() {
+            bandwidth::remove(&mut self.socket, id)?;
+            names.push(format!("wb{id}"));
+        }
+        if !indices.is_empty() {
+            self.remove(&indices)?;
+        }
+        Ok(names)
+    }
+
     /// The device of this name.
     pub fn link(&mut self, name: &str) -> Result<Option<Interface>, NetlinkError> {
         named(&mut self.socket, name)
@@ -197,6 +222,23 @@ impl Links {
         }
     }
 
+    /// Has all endpoints be as fast as they may be, and no others be led around. Returns
+    /// those for which that failed.
+    pub fn keep_bounds(
+        &mut self,
+        all: impl Iterator<Item = (EndpointId, Bandwidth, u32)>,
+    ) -> Result<Vec<(EndpointId, BandwidthError)>, BandwidthError> {
+        let all: Vec<Bounded> = all
+            .map(|(id, bandwidth, mtu)| Bounded {
+                id,
+                index: self.index.get(&id.device()).copied(),
+                bandwidth,
+                mtu,
+            })
+            .collect();
+        bandwidth::keep(&mut self.socket, &all)
+    }
+
     /// Removes what outlives the endpoint's own device.
     pub fn unshape(&mut self, id: EndpointId) -> Result<(), BandwidthError> {
         bandwidth::remove(&mut self.socket, id)
@@ -204,7 +246,9 @@ impl Links {
 
     /// Is it one of ours that the kernel tells of?
     pub fn concerns(&self, link: &Interface) -> bool {
-        link.mac == Some(HOST_MAC) || self.index.contains_key(&link.name)
+        link.mac == Some(HOST_MAC)
+            || self.index.contains_key(&link.name)
+            || bandwidth::owner(&link.name).is_some()
     }
 
     pub fn concerns_sighting(&self, sighting: &Sighting) -> bool {

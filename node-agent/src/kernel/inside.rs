@@ -145,7 +145,7 @@ pub fn problems(namespace: BorrowedFd<'_>, inside: &Inside) -> Result<Vec<String
                 };
                 Some((way.route.subnet, via))
             })?;
-            let leads = |to: Subnet| ways.iter().any(|way| *way == (to, Some(at)));
+            let leads = |to: Subnet| ways.contains(&(to, Some(at)));
             let everywhere = ways.iter().any(|(to, _)| to.length() == 0);
             let mut pools = inside.pools.iter();
             let pools = pools.all(|pool| pool.family() != family || leads(*pool));
@@ -159,7 +159,7 @@ pub fn problems(namespace: BorrowedFd<'_>, inside: &Inside) -> Result<Vec<String
                     family,
                     Some(link.index),
                     &mut neighbours,
-                    |body| neighbour::neighbour(body),
+                    neighbour::neighbour,
                 )?;
                 let known = neighbours
                     .iter()

@@ -89,7 +89,7 @@ impl Reconciler {
                 (network.clone(), Joining { vtep, turn })
             })
             .collect();
-        tell_if_new(&self.joins, joins);
+        tell_if_new(&self.listeners.joins, joins);
     }
 
     fn lost_uplink(&mut self, name: &NetworkName, error: &UplinkError) {

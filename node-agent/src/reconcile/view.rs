@@ -134,8 +134,8 @@ impl Reconciler {
     pub(super) fn tell(&mut self) {
         let readiness = self.readiness();
         let report = self.report_of(&readiness);
-        tell_if_new(&self.report, report);
-        tell_if_new(&self.grounds, self.grounds());
+        tell_if_new(&self.listeners.report, report);
+        tell_if_new(&self.listeners.grounds, self.grounds());
         self.notify.status(&readiness);
         let lag = self.behind.map(|since| since.elapsed());
         self.metrics.sample(&self.host, readiness.is_ready(), lag);

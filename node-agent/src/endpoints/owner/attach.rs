@@ -198,7 +198,7 @@ impl Owner {
         };
         let ask = self.ask(attach, found.as_ref());
         let made = self.book.attach(&ask, &families(attach, &ground), now());
-        let made = made.map_err(refusal)?;
+        let made = made.map_err(|refused| refusal(&refused))?;
         let again = made.is_none();
         let endpoint = made.or_else(|| self.book.endpoint(id).cloned());
         Ok(endpoint.map(|endpoint| Coming {
@@ -220,6 +220,7 @@ impl Owner {
             sandbox: Sandbox {
                 path: attach.netns.clone(),
                 inode: found.map_or(0, |found| found.inode),
+                born: found.map_or(0, |found| found.born),
                 interface: attach.interface.clone(),
                 handed: attach.hand,
             },
@@ -267,14 +268,14 @@ impl Owner {
                 namespace: one.found.as_ref().map(|found| found.file.as_fd()),
             })
         };
-        let mut failed = self.links.apply(&steps, &other_end);
+        let mut failed = self.links.apply(&steps, other_end);
         let stale = self.stale(ones, &failed);
         if !stale.is_empty() {
             self.links.apply(&stale.deletions, |_| None);
             let of_them = |step: &Step| step.endpoint().is_some_and(|id| stale.ids.contains(&id));
             failed.retain(|failure| !of_them(&failure.step));
             let again: Vec<Step> = steps.iter().filter(|step| of_them(step)).cloned().collect();
-            failed.extend(self.links.apply(&again, &other_end));
+            failed.extend(self.links.apply(&again, other_end));
         }
         for failure in failed {
             for one in ones.iter().filter(|one| concerns(&failure, one)) {
@@ -314,7 +315,7 @@ impl Owner {
                 continue;
             };
             let one = ones.iter().find(|one| one.endpoint.id() == id);
-            let in_the_way = one.is_some_and(|one| has_interface(one));
+            let in_the_way = one.is_some_and(has_interface);
             if failure.errno != Some(Errno::EXIST) || in_the_way {
                 continue;
             }
@@ -400,7 +401,7 @@ fn has_interface(one: &Coming) -> bool {
     found.is_some_and(|found| inside::has_interface(found.file.as_fd(), name).unwrap_or(false))
 }
 
-pub(super) fn refusal(refused: Refused) -> Refusal {
+pub(super) fn refusal(refused: &Refused) -> Refusal {
     let reason = match refused {
         Refused::Twice(..)
         | Refused::NoFamily(..)

@@ -75,7 +75,10 @@ impl Owner {
             }
         };
         let steps = self.steps(&seen);
-        block_in_place(|| self.mend(&steps));
+        block_in_place(|| {
+            self.mend(&steps);
+            self.keep_bounds();
+        });
         if !self.vanished.is_empty() {
             self.looks.within(TWICE);
         }
@@ -186,14 +189,42 @@ impl Owner {
             if endpoint.sandbox.inode != 0 {
                 return None;
             }
-            let inode = sandbox::open(&endpoint.sandbox.path).ok()?.inode;
+            let found = sandbox::open(&endpoint.sandbox.path).ok()?;
             let mut endpoint = endpoint.clone();
-            endpoint.sandbox.inode = inode;
+            endpoint.sandbox.inode = found.inode;
+            endpoint.sandbox.born = found.born;
             Some(Line::Attached(endpoint))
         });
         let made: Vec<Line> = made.collect();
         if !made.is_empty() {
             self.write_or_owe(made);
+        }
+    }
+
+    fn keep_bounds(&mut self) {
+        // Of a network that is not there now nothing is known that could be bounded.
+        let all: Vec<_> = self
+            .book
+            .endpoints()
+            .map(|endpoint| {
+                let ground = self.ground(&endpoint.network);
+                let mtu = ground.map_or(0, |ground| ground.mtu);
+                (endpoint.id(), endpoint.bandwidth, mtu)
+            })
+            .collect();
+        let bounded = all.iter().any(|(_, bandwidth, _)| !bandwidth.is_unbound());
+        let nothing = !bounded && !self.bounded;
+        if nothing || all.iter().any(|(_, _, mtu)| *mtu == 0) {
+            return;
+        }
+        self.bounded = bounded;
+        match self.links.keep_bounds(all.into_iter()) {
+            Ok(failed) => {
+                for (id, error) in failed {
+                    self.failing.insert(id, options::sentence(&error));
+                }
+            }
+            Err(error) => warn!(reason = %options::sentence(&error), "bounds cannot be kept"),
         }
     }
 

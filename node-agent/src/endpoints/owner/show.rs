@@ -114,7 +114,7 @@ impl Owner {
             &hold.by,
             now(),
         );
-        let (address, line) = held.map_err(refusal)?;
+        let (address, line) = held.map_err(|refused| refusal(&refused))?;
         self.write(line.into_iter().collect())?;
         Ok(Held { address })
     }

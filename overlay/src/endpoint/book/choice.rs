@@ -91,7 +91,7 @@ impl Book {
         let id = EndpointId::of(&ask.network, &ask.key);
         let before = self.endpoint(id);
         if let Some(before) = before
-            && (ask.sandbox.inode == 0 || before.sandbox.inode == ask.sandbox.inode)
+            && (ask.sandbox.inode == 0 || before.sandbox.is_same(&ask.sandbox))
             && before.sandbox.interface == ask.sandbox.interface
         {
             return self.again(ask, before).map(|()| None);

@@ -27,6 +27,7 @@ fn ask(key: &str) -> Ask {
         sandbox: Sandbox {
             path: format!("/run/netns/{key}"),
             inode: 1,
+            born: 0,
             interface: "eth0".into(),
             handed: false,
         },
