@@ -28,7 +28,7 @@ pub use docker::Docker;
 pub use image::Image;
 pub use podman::Podman;
 pub use service::Service;
-pub use spaces::{lxc, netns, nspawn, plain, runc};
+pub use spaces::{lxc, lxc_with, netns, nspawn, plain, runc};
 
 /// A running container, which says its name to whoever asks at port 80.
 pub struct Contained {

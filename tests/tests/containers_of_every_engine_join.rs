@@ -1,12 +1,14 @@
 //! Containers of every engine that Debian has, on two hosts, in one network: each of
 //! them reaches every other one.
 
-use std::{net::IpAddr, thread, time::Instant};
+use std::{fs, net::IpAddr, path::Path, thread, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use options::table;
 use tests::{
-    engine::{Contained, Containerd, Docker, Podman, ask, lxc, netns, nspawn, plain, runc},
+    engine::{
+        Contained, Containerd, Docker, Podman, ask, lxc, lxc_with, netns, nspawn, plain, runc,
+    },
     lab::{Agent, Host, Lab, ping},
     process,
     wait::patiently,
@@ -71,6 +73,49 @@ fn engines(lab: &Lab, number: u32, agent: &Agent) -> Result<Engines> {
         containerd,
         pod,
         containers,
+    })
+}
+
+#[test]
+fn lxc_has_its_containers_attached_as_they_start() -> Result<()> {
+    let mut lab = Lab::of_machines(1)?;
+    lab.start_controller(&["--default-network", POOLS])?;
+    let agent = lab.agent(1, &[])?;
+    let host = lab.host(1);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/attach/lxc-join");
+    host.write("/etc/lxc/lxc-join", fs::read(example)?)?;
+    host.done(&["chmod", "+x", "/etc/lxc/lxc-join"])?;
+    let program = process::weft("weft")?;
+    let called = format!(
+        "#!/bin/sh\nexec {} \"$@\" --socket {}\n",
+        program.display(),
+        agent.socket().display()
+    );
+    host.write("/opt/bin/weft", called)?;
+    host.done(&["chmod", "+x", "/opt/bin/weft"])?;
+    let hooked = "lxc.net.0.type = empty
+lxc.hook.version = 1
+lxc.hook.start-host = /etc/lxc/lxc-join
+lxc.environment = PATH=/bin";
+    let container = lxc_with(host, "web", hooked, "PATH=/opt/bin:/usr/bin:/bin")?;
+    let there = agent.endpoints()?;
+    ensure!(there.len() == 1, "{there:?}");
+    let endpoint = &there[0].endpoint;
+    assert_eq!(endpoint.who.name.as_deref(), Some("web"));
+    assert_eq!(container.addresses()?.len(), 2);
+    for address in container.addresses()? {
+        ensure!(
+            endpoint.addresses.contains(&address),
+            "{address} {endpoint:?}"
+        );
+        assert_eq!(ask(host, address, 80)?, "web");
+    }
+    drop(container);
+    host.done(&["lxc-stop", "--kill", "--name", "web"])?;
+    patiently("its endpoint ends with it", || {
+        let left = agent.endpoints()?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
     })
 }
 

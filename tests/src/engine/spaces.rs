@@ -42,12 +42,18 @@ pub fn runc(host: &Host, name: &str, netns: &str) -> Result<Contained> {
 }
 
 pub fn lxc(host: &Host, name: &str, netns: &str) -> Result<Contained> {
+    let shared = format!("lxc.namespace.share.net = {netns}");
+    lxc_with(host, name, &shared, "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+}
+
+/// With this in its configuration, started in this environment.
+pub fn lxc_with(host: &Host, name: &str, more: &str, environment: &str) -> Result<Contained> {
     let root = Image::of(host)?.unpacked(name)?;
     fs::write(root.join("start"), says(name))?;
     let config = format!(
         "lxc.uts.name = {name}
 lxc.rootfs.path = dir:{root}
-lxc.namespace.share.net = {netns}
+{more}
 lxc.apparmor.profile = unconfined
 lxc.cgroup.dir = {group}/{name}
 lxc.init.cmd = /bin/sh /start
@@ -60,7 +66,7 @@ lxc.mount.auto = proc:mixed
         group = host.group()?
     );
     host.write(&format!("/var/lib/lxc/{name}/config"), config)?;
-    host.done(&["lxc-start", "--name", name])?;
+    host.done(&["env", environment, "lxc-start", "--name", name])?;
     host.done(&[
         "lxc-wait",
         "--name",
