@@ -267,7 +267,7 @@ impl Owner {
         who.check().map_err(bad)?;
         let there = self.book.endpoint(EndpointId::of(&network, &key));
         if there.is_some_and(|endpoint| endpoint.who != who) {
-            self.write(vec![Line::Named { network, key, who }])?;
+            self.write(&[Line::Named { network, key, who }])?;
         }
         Ok(())
     }
@@ -285,30 +285,30 @@ impl Owner {
     }
 
     /// Writes lines down, and then they are so.
-    fn write(&mut self, lines: Vec<Line>) -> Result<(), Refusal> {
+    fn write(&mut self, lines: &[Line]) -> Result<(), Refusal> {
         if lines.is_empty() && !self.unwritten {
             return Ok(());
         }
-        let written = self.journal.add(&self.book, &lines);
+        let written = self.journal.add(&self.book, lines);
         written.map_err(|error| {
             let text = options::sentence(&error);
             Refusal::new(Reason::Disk, text)
         })?;
         self.unwritten = false;
-        self.now_so(&lines);
+        self.now_so(lines);
         Ok(())
     }
 
     /// What has happened already is so, on a full disk as well: it is written later.
-    fn write_or_owe(&mut self, lines: Vec<Line>) {
-        let Err(error) = self.write(lines.clone()) else {
+    fn write_or_owe(&mut self, lines: &[Line]) {
+        let Err(error) = self.write(lines) else {
             return;
         };
         if !self.unwritten {
             warn!(reason = %error, "the list of endpoints is not on disk");
         }
         self.unwritten = true;
-        self.now_so(&lines);
+        self.now_so(lines);
     }
 
     fn now_so(&mut self, lines: &[Line]) {

@@ -50,8 +50,11 @@ pub fn open(path: &str) -> Result<Found, Refusal> {
 
 /// Is it still where it was, and the same?
 pub fn is_there(sandbox: &Sandbox) -> bool {
-    let found = fs::metadata(&sandbox.path);
-    found.is_ok_and(|found| identity(&sandbox.path, &found) == (sandbox.inode, sandbox.born))
+    match fs::metadata(&sandbox.path) {
+        Ok(found) => identity(&sandbox.path, &found) == (sandbox.inode, sandbox.born),
+        // Of what may not be seen nothing is known.
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// Opens it again, if it is the same.

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 
-fn endpoint(key: &str, path: &str, who: serde_json::Value) -> Endpoint {
+fn endpoint(key: &str, path: &str, who: &serde_json::Value) -> Endpoint {
     serde_json::from_value(json!({
         "network": "default",
         "key": key,
@@ -32,18 +32,18 @@ fn place(netns: Option<&str>, pid: Option<u32>, container: Option<&str>) -> Plac
 
 #[test]
 fn what_is_gone_is_found_by_what_named_it() {
-    let blue = endpoint("attach/7/eth0", "/run/netns/blue", json!({}));
+    let blue = endpoint("attach/7/eth0", "/run/netns/blue", &json!({}));
     assert!(place(Some("blue"), None, None).fits(&blue));
     assert!(place(Some("/run/netns/blue"), None, None).fits(&blue));
     assert!(!place(Some("green"), None, None).fits(&blue));
     assert!(!place(Some("/blue"), None, None).fits(&blue));
 
-    let process = endpoint("attach/7/eth0", "/proc/70/ns/net", json!({}));
+    let process = endpoint("attach/7/eth0", "/proc/70/ns/net", &json!({}));
     assert!(place(None, Some(70), None).fits(&process));
     assert!(!place(None, Some(7), None).fits(&process));
 
     let who = json!({"container": "4f2a7c00", "name": "web"});
-    let container = endpoint("attach/7/eth0", "/proc/70/ns/net", who);
+    let container = endpoint("attach/7/eth0", "/proc/70/ns/net", &who);
     for name in ["4f2a7c00", "4f2a", "web"] {
         assert!(place(None, None, Some(name)).fits(&container), "{name}");
     }
@@ -54,10 +54,10 @@ fn what_is_gone_is_found_by_what_named_it() {
 
 #[test]
 fn what_others_attached_is_theirs() {
-    let by_cni = endpoint("cni/4f2a/eth0", "/run/netns/blue", json!({}));
+    let by_cni = endpoint("cni/4f2a/eth0", "/run/netns/blue", &json!({}));
     assert!(!place(Some("blue"), None, None).fits(&by_cni));
     let mut elsewhere = place(Some("blue"), None, None);
     elsewhere.interface = "eth1".parse().unwrap();
-    let blue = endpoint("attach/7/eth0", "/run/netns/blue", json!({}));
+    let blue = endpoint("attach/7/eth0", "/run/netns/blue", &json!({}));
     assert!(!elsewhere.fits(&blue));
 }

@@ -108,7 +108,7 @@ impl Owner {
         if coming.is_empty() {
             return;
         }
-        if let Err(refusal) = self.write(lines) {
+        if let Err(refusal) = self.write(&lines) {
             for (one, answer) in coming {
                 if !one.again {
                     self.book.apply(Line::Detached {

@@ -52,7 +52,8 @@ impl Owner {
             key: endpoint.key.clone(),
             at,
         };
-        self.write_or_owe(going.iter().map(gone).collect());
+        let lines: Vec<Line> = going.iter().map(gone).collect();
+        self.write_or_owe(&lines);
         for endpoint in going {
             self.failing.remove(&endpoint.id());
             self.vanished.remove(&endpoint.id());

@@ -63,7 +63,7 @@ impl Owner {
     pub(super) async fn look(&mut self) {
         self.find_vanished().await;
         if self.unwritten {
-            self.write_or_owe(Vec::new());
+            self.write_or_owe(&[]);
         }
         let began = Instant::now();
         self.looks.at = began + self.settings.look_every;
@@ -197,7 +197,7 @@ impl Owner {
         });
         let made: Vec<Line> = made.collect();
         if !made.is_empty() {
-            self.write_or_owe(made);
+            self.write_or_owe(&made);
         }
     }
 

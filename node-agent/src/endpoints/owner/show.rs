@@ -115,7 +115,7 @@ impl Owner {
             now(),
         );
         let (address, line) = held.map_err(|refused| refusal(&refused))?;
-        self.write(line.into_iter().collect())?;
+        self.write(line.as_slice())?;
         Ok(Held { address })
     }
 
@@ -135,7 +135,7 @@ impl Owner {
         let held = self.book.holds().any(|(place, _)| is_it(place));
         if held {
             let at = now();
-            self.write_or_owe(vec![Line::Released {
+            self.write_or_owe(&[Line::Released {
                 network,
                 address,
                 at,

@@ -73,7 +73,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool, state: impl Fn() -> St
 pub struct Host(Child);
 
 impl Host {
-    pub fn new() -> Self {
+    pub fn start() -> Self {
         let own = run("readlink /proc/self/ns/net");
         let child = Command::new("unshare")
             .args(["--net", "--", "sleep", "600"])

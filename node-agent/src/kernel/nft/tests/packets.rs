@@ -87,7 +87,7 @@ pub fn packets(listed: &str) -> u64 {
 
 /// Another host at a device of ours.
 pub fn neighbour(device: &str, ours: [&str; 2], theirs: [&str; 2]) -> Host {
-    let host = Host::new();
+    let host = Host::start();
     connect(&host, device, ours, theirs);
     host
 }
@@ -184,7 +184,7 @@ fn a_recreated_or_renamed_uplink_is_guarded_until_the_next_install() {
                 table.install(&firewall(frame(), &[])).unwrap();
                 if change == "recreate" {
                     run("ip link del up0");
-                    peer = Host::new();
+                    peer = Host::start();
                     connect(&peer, "up0", UPLINK, PEER);
                 } else {
                     run("ip link set up0 name up7");

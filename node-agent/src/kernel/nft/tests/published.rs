@@ -205,7 +205,7 @@ fn an_address_of_the_host_comes_before_all_of_them() {
 
 /// A container on a bridge, whose neighbours are not behind this host.
 pub fn bridged(device: &str, number: u32) -> Host {
-    let host = Host::new();
+    let host = Host::start();
     run(&format!(
         "ip link add {device} type veth peer name eth0 netns {}
          ip link set {device} master weftbr1 up; bridge link set dev {device} hairpin on",
