@@ -5,7 +5,7 @@
 //! - [`port`], [`rate`]: what is published of it, and how fast it may be.
 //! - [`book`]: all endpoints of a node, and which address the next one is given.
 //! - [`link`]: what one needs in its host's kernel, and inside its container.
-//! - [`plan`]: what differs from what the host's kernel holds.
+//! - [`plan`]: what differs from what the host's kernel holds, as [`step`]s.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
@@ -25,6 +25,7 @@ pub mod plan;
 pub mod port;
 pub mod public;
 pub mod rate;
+pub mod step;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WordError {
@@ -133,9 +134,10 @@ impl EndpointId {
 }
 
 impl Sandbox {
-    /// Is that the same namespace?
+    /// Is that the same namespace, as far as can be told?
     pub fn is_same(&self, other: &Self) -> bool {
-        (self.inode, self.born) == (other.inode, other.born)
+        let untold = self.born == 0 || other.born == 0;
+        self.inode == other.inode && (untold || self.born == other.born)
     }
 }
 

@@ -42,6 +42,7 @@ mod audit;
 mod detach;
 pub mod fleet;
 mod look;
+mod program;
 mod publish;
 mod show;
 
@@ -330,7 +331,7 @@ impl Owner {
             handed: endpoint
                 .sandbox
                 .handed
-                .then(|| attach::waiting_name(endpoint.id())),
+                .then(|| program::waiting_name(endpoint.id())),
             endpoint: endpoint.clone(),
             again,
         }

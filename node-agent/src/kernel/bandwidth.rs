@@ -5,7 +5,7 @@
 //! kind `ifb`. That one stays when the container's device goes.
 //!
 //! - [`bucket`]: a rate as the kernel counts it.
-//! - [`request`] says what is asked of the kernel; [`seen`] reads what is there.
+//! - `request` says what is asked of the kernel; `seen` reads what is there.
 
 use std::collections::BTreeSet;
 

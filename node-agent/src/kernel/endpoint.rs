@@ -4,16 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::BorrowedFd,
 };
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{
-        InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
-        LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
-    },
+    link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage},
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
 use overlay::{
@@ -21,7 +17,8 @@ use overlay::{
     endpoint::{
         Bandwidth, EndpointId,
         link::{Bridge, Device, HOST_MAC},
-        plan::{Change, Seen, SeenLink, Step, ours},
+        plan::{Seen, SeenLink, ours},
+        step::{Change, Step},
     },
     record::Mac,
     subnet::Family,
@@ -36,6 +33,11 @@ use super::{
     message::{self, RouteRequest},
     netlink::{NetlinkError, Refusal, Request, Socket},
 };
+
+mod request;
+
+/// How the names of bridges begin.
+const BRIDGES: &str = "weftbr";
 
 /// The socket by which links are made and looked at.
 #[derive(Debug)]
@@ -169,6 +171,12 @@ impl Links {
         failures
     }
 
+    /// The bridges of ours, as of the last look and what was done since.
+    pub fn bridges(&self) -> impl Iterator<Item = &str> {
+        let names = self.index.keys().map(String::as_str);
+        names.filter(|name| name.starts_with(BRIDGES))
+    }
+
     /// Takes devices out, all at once: the kernel waits once for each call.
     pub fn remove(&mut self, indices: &[u32]) -> Result<(), NetlinkError> {
         if let [only] = indices {
@@ -176,7 +184,7 @@ impl Links {
         }
         let answers = self
             .socket
-            .perform(indices.iter().map(|index| grouped(*index)));
+            .perform(indices.iter().map(|index| request::grouped(*index)));
         if let Some(lost) = answers.lost {
             return Err(lost);
         }
@@ -185,7 +193,7 @@ impl Links {
         if let Some((_, refusal)) = refused.next() {
             return Err(NetlinkError::Refused(refusal));
         }
-        gone_is_fine(self.socket.ask(without_group(), &mut |_| {}))
+        gone_is_fine(self.socket.ask(request::without_group(), &mut |_| {}))
     }
 
     /// Takes everything of endpoints out; returns what there was.
@@ -323,15 +331,15 @@ impl Links {
     ) -> Option<RouteRequest> {
         let index = |device: &Device| self.index.get(&device.name()).copied();
         Some(match step {
-            Step::Make(id) => pair(&id.device(), other_end(*id)?),
-            Step::MakeBridge(bridge) => new_bridge(bridge),
+            Step::Make(id) => request::pair(&id.device(), other_end(*id)?),
+            Step::MakeBridge(bridge) => request::new_bridge(bridge),
             Step::Delete { index, .. } => message::delete(*index),
             Step::Change { device, change } => {
                 let master = match change {
                     Change::Master(Some(master)) => Some(index(master)?),
                     _ => None,
                 };
-                changed(index(device)?, change, master)?
+                request::changed(index(device)?, change, master)?
             }
             Step::SetAddress { device, address } => message::set_address(index(device)?, *address),
             Step::DropAddress { device, address } => {
@@ -373,108 +381,6 @@ pub(super) fn named(socket: &mut Socket, name: &str) -> Result<Option<Interface>
     match asked {
         Err(NetlinkError::Refused(refusal)) if refusal.errno == Errno::NODEV => Ok(None),
         asked => asked.map(|()| found),
-    }
-}
-
-/// Both ends at once, the container's where it belongs. That one cannot be up before
-/// the kernel has joined them.
-fn pair(name: &str, other: OtherEnd<'_>) -> RouteRequest {
-    let mut inside = LinkMessage::default();
-    inside.attributes = vec![
-        LinkAttribute::IfName(other.name.into()),
-        LinkAttribute::Address(other.mac.0.to_vec()),
-        LinkAttribute::Mtu(other.mtu),
-    ];
-    if let Some(namespace) = other.namespace {
-        let namespace = LinkAttribute::NetNsFd(namespace.as_raw_fd());
-        inside.attributes.push(namespace);
-    }
-    let mut link = LinkMessage::default();
-    up(&mut link);
-    link.attributes = vec![
-        LinkAttribute::IfName(name.into()),
-        LinkAttribute::Address(HOST_MAC.0.to_vec()),
-        LinkAttribute::Mtu(other.mtu),
-        LinkAttribute::LinkInfo(vec![
-            LinkInfo::Kind(InfoKind::Veth),
-            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(inside))),
-        ]),
-    ];
-    new(link)
-}
-
-fn new_bridge(bridge: &Bridge) -> RouteRequest {
-    let mut link = LinkMessage::default();
-    up(&mut link);
-    link.attributes = vec![
-        LinkAttribute::IfName(Bridge::name(bridge.vni)),
-        LinkAttribute::Address(HOST_MAC.0.to_vec()),
-        LinkAttribute::Mtu(bridge.mtu),
-        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]),
-    ];
-    new(link)
-}
-
-fn up(link: &mut LinkMessage) {
-    link.header.flags = LinkFlags::Up;
-    link.header.change_mask = LinkFlags::Up;
-}
-
-fn new(link: LinkMessage) -> RouteRequest {
-    Request {
-        payload: RouteNetlinkMessage::NewLink(link),
-        flags: NLM_F_CREATE | NLM_F_EXCL,
-    }
-}
-
-fn hairpin() -> LinkAttribute {
-    let mode = InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)]);
-    LinkAttribute::LinkInfo(vec![
-        LinkInfo::PortKind(InfoPortKind::Bridge),
-        LinkInfo::PortData(mode),
-    ])
-}
-
-fn changed(index: u32, change: &Change, master: Option<u32>) -> Option<RouteRequest> {
-    let mut link = LinkMessage::default();
-    link.header.index = index;
-    match change {
-        Change::Mac(mac) => link.attributes.push(LinkAttribute::Address(mac.0.to_vec())),
-        Change::Mtu(mtu) => link.attributes.push(LinkAttribute::Mtu(*mtu)),
-        Change::NoOwnAddresses => link.attributes.push(message::no_own_addresses()),
-        Change::Master(_) => link
-            .attributes
-            .push(LinkAttribute::Controller(master.unwrap_or(0))),
-        Change::Up => up(&mut link),
-        Change::Hairpin => link.attributes.push(hairpin()),
-        Change::FromLoopback(_) => return None,
-    }
-    Some(Request {
-        payload: RouteNetlinkMessage::NewLink(link),
-        flags: 0,
-    })
-}
-
-/// The group of devices that go together. Everybody else's are in group 0, unless
-/// somebody numbers groups by hand.
-const GOING: u32 = 0x7765_6674;
-
-fn grouped(index: u32) -> RouteRequest {
-    let mut link = LinkMessage::default();
-    link.header.index = index;
-    link.attributes.push(LinkAttribute::Group(GOING));
-    Request {
-        payload: RouteNetlinkMessage::NewLink(link),
-        flags: 0,
-    }
-}
-
-fn without_group() -> RouteRequest {
-    let mut link = LinkMessage::default();
-    link.attributes.push(LinkAttribute::Group(GOING));
-    Request {
-        payload: RouteNetlinkMessage::DelLink(link),
-        flags: 0,
     }
 }
 

@@ -12,11 +12,15 @@ use serde::{Deserialize, Serialize};
 use super::{Endpoint, EndpointId, Key};
 use crate::{name::NetworkName, record::Mac, subnet::Family, time::WallMs};
 
-pub use choice::{Ask, Lot, Refused, USUAL_MOST};
+pub use choice::{Ask, Lot};
 pub use place::Place;
+pub use range::USUAL_MOST;
+pub use refused::Refused;
 
 mod choice;
 mod place;
+mod range;
+mod refused;
 
 /// How many addresses that were given back are remembered.
 const PAST_MOST: usize = 4096;

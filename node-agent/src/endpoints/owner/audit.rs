@@ -1,6 +1,6 @@
 //! Is everything as the book says, and the book as the world is?
 
-use overlay::endpoint::plan::{Step, ours};
+use overlay::endpoint::{plan::ours, step::Step};
 use socket::words::{Finding, Reason, Refusal};
 use tokio::task::block_in_place;
 

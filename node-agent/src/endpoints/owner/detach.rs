@@ -85,10 +85,18 @@ impl Owner {
         if let Err(refusal) = &gone.result {
             warn!(reason = %refusal, "links of containers that are gone stay");
         }
+        // A bridge that has no ports any more goes with the last one.
+        let known = self.known();
+        if self
+            .links
+            .bridges()
+            .any(|name| !known.iter().any(|device| device.name() == name))
+        {
+            self.look().await;
+        }
         for answer in gone.going.answers {
             reply(answer, gone.result.clone());
         }
-        // A bridge without ports goes with the next look.
         self.looks.soon();
         self.wait_no_more().await;
     }

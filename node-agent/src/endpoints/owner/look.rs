@@ -7,12 +7,13 @@ use overlay::endpoint::{
     EndpointId, Form,
     book::Line,
     link::Device,
-    plan::{Desired, Seen, Step, plan},
+    plan::{Desired, Seen, plan},
+    step::Step,
 };
 use tokio::{task::block_in_place, time::Instant};
 use tracing::{info, warn};
 
-use super::{super::sandbox, Owner, attach::Coming};
+use super::{super::sandbox, Owner, program::Coming};
 
 /// The kernel tells of many things at once: they are looked at together.
 const SETTLE: Duration = Duration::from_millis(5);

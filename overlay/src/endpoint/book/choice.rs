@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use thiserror::Error;
-
-use super::{Book, Line, Place};
+use super::{
+    Book, Line, Place, Refused,
+    range::{in_subnet, usual},
+};
 use crate::{
     endpoint::{Bandwidth, Endpoint, EndpointId, Form, Key, Publish, Sandbox, Who},
     hash::fnv1a,
@@ -14,11 +15,6 @@ use crate::{
     time::WallMs,
 };
 
-/// So many addresses of a subnet are given out by themselves; whoever asks for one by
-/// name may have any.
-pub const USUAL_MOST: u128 = 1 << 16;
-/// The first is the host's on the overlay, the second the gateway of a bridge.
-const FIRST: u128 = 2;
 /// Given back so lately that it is given to others only when there is no other.
 const COOLDOWN_MS: u64 = 60_000;
 
@@ -34,40 +30,6 @@ pub struct Ask {
     pub who: Who,
     pub publish: Vec<Publish>,
     pub bandwidth: Bandwidth,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refused {
-    #[error("two addresses of one family were asked for: {0} and {1}")]
-    Twice(IpAddr, IpAddr),
-    #[error("this node has no {0} subnet in network {1}, and {2} was asked for")]
-    NoFamily(Family, NetworkName, IpAddr),
-    #[error("{0} is not in this node's subnet {1}")]
-    NotOurs(IpAddr, Subnet),
-    #[error("{0} is {1} of {2} and no container's")]
-    Reserved(IpAddr, &'static str, Subnet),
-    #[error("{0} has {1} already")]
-    Taken(Key, IpAddr),
-    #[error("{0} holds {1}")]
-    Held(Key, IpAddr),
-    #[error("{0} has the MAC {1} already")]
-    MacTaken(Key, Mac),
-    #[error("{0} is a MAC of many hosts or of none")]
-    BadMac(Mac),
-    #[error("{0} publishes {1} already, which collides with {2}")]
-    PortTaken(Key, Publish, Publish),
-    #[error("{0} and {1} collide")]
-    PortsCollide(Publish, Publish),
-    #[error("no address is left in {subnet}: {taken} are taken and {held} held")]
-    Exhausted {
-        subnet: Subnet,
-        taken: usize,
-        held: usize,
-    },
-    #[error("this node has no subnet in network {0}")]
-    NoSubnet(NetworkName),
-    #[error("{key} is attached already, with {has}; detach it first")]
-    Otherwise { key: Key, has: String },
 }
 
 /// The addresses of a subnet, and how many of them are what.
@@ -339,48 +301,6 @@ impl Book {
         let endpoint = self.endpoint(id).expect("what is taken is an endpoint's");
         Refused::Taken(endpoint.key.clone(), address)
     }
-}
-
-/// Is it a container's address in this subnet?
-fn in_subnet(address: IpAddr, subnet: Subnet) -> Result<(), Refused> {
-    if !subnet.holds(address) {
-        return Err(Refused::NotOurs(address, subnet));
-    }
-    let range = subnet
-        .numbers(subnet.family().bits())
-        .expect("a subnet is no longer than an address");
-    let number = match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    };
-    let what = if number == *range.start() {
-        "the host's own address"
-    } else if number == range.start() + 1 {
-        "the gateway"
-    } else if number == *range.end() && address.is_ipv4() {
-        "the broadcast address"
-    } else {
-        return Ok(());
-    };
-    Err(Refused::Reserved(address, what, subnet))
-}
-
-/// The addresses that are given out unasked.
-fn usual(subnet: Subnet) -> impl Iterator<Item = IpAddr> {
-    let family = subnet.family();
-    let range = subnet
-        .numbers(family.bits())
-        .expect("a subnet is no longer than an address");
-    let first = range.start().saturating_add(FIRST);
-    let last = match family {
-        // The last one is for broadcasts.
-        Family::V4 => range.end().saturating_sub(1),
-        Family::V6 => *range.end(),
-    };
-    let last = last.min(first.saturating_add(USUAL_MOST - 1));
-    (first..=last).filter_map(move |number| {
-        Subnet::numbered(family, family.bits(), number).map(Subnet::address)
-    })
 }
 
 /// Who speaks in this key: `docker` of `docker/4f2a`.
