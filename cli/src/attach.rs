@@ -47,7 +47,7 @@ pub struct Attach {
     /// A label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
-    /// A port of this host that leads to one of the container: [IP:]HOST:PORT[/udp], also
+    /// A port of this host that leads to one of the container: `[IP:]HOST:PORT[/udp]`, also
     /// 8000-8009:9000-9009; may be repeated
     #[arg(long, value_name = "PORTS")]
     publish: Vec<Publish>,

@@ -142,8 +142,8 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         tokio::spawn(async move { keep(&urls, member, &mut identity, held, &told).await });
     // Whatever ends first ends the agent; what was not taken in yet is told again.
     tokio::select! {
-        done = reconciler.run(heard, requests, stop.clone()) => done,
-        done = owner.run(containers, stop) => done,
+        done = reconciler.run(heard, requests, stop) => done,
+        done = owner.run(containers) => done,
         error = session => Err(error.context("the session's task died")?.into()),
         served = docker => Ok(served?),
         () = subnet_env => Ok(()),

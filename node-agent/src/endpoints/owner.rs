@@ -23,7 +23,6 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
@@ -136,12 +135,8 @@ impl Owner {
         Ok(owner)
     }
 
-    /// Runs until it is told to stop. Containers keep what they have.
-    pub async fn run(
-        mut self,
-        mut requests: mpsc::Receiver<Request>,
-        stop: CancellationToken,
-    ) -> anyhow::Result<()> {
+    /// Runs until it is dropped: at any moment everything that was answered is on disk.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) -> anyhow::Result<()> {
         let mut events = Events::open()?;
         let mut grounds = self.grounds.clone();
         loop {
@@ -149,7 +144,6 @@ impl Owner {
             // Every arm is cancel-safe: what was not received is still in its channel
             // or socket.
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
                 Some(first) = requests.recv() => {
                     let mut all = vec![first];
                     while all.len() < AT_ONCE && let Ok(next) = requests.try_recv() {

@@ -25,7 +25,45 @@ use super::{
 
 impl Owner {
     pub(super) async fn attach(&mut self, asked: Vec<(Box<Attach>, Answer<Attached>)>) {
-        let mut coming: Vec<(Coming, Answer<Attached>)> = Vec::new();
+        let coming = self.admit(asked);
+        if coming.is_empty() {
+            return;
+        }
+        let (ones, answers): (Vec<Coming>, Vec<Answer<Attached>>) = coming.into_iter().unzip();
+        let mut failures = block_in_place(|| self.program(&ones));
+        let publishing = || ones.iter().filter(|one| !one.endpoint.publish.is_empty());
+        if publishing().next().is_some()
+            && let Err(reason) = self.publish().await
+        {
+            for one in publishing() {
+                let reason = Refusal::new(Reason::Kernel, reason.clone());
+                failures.entry(one.endpoint.id()).or_insert(reason);
+            }
+        }
+        let undone = ones.iter().filter(|one| !one.again);
+        let undone = undone.filter(|one| failures.contains_key(&one.endpoint.id()));
+        let undone: Vec<Endpoint> = undone.map(|one| one.endpoint.clone()).collect();
+        if !undone.is_empty() {
+            self.remove(&undone, Vec::new()).await;
+        }
+        for (one, answer) in ones.into_iter().zip(answers) {
+            match failures.get(&one.endpoint.id()) {
+                Some(refusal) => {
+                    let (network, key) = (&one.endpoint.network, &one.endpoint.key);
+                    warn!(%network, %key, reason = %refusal, "cannot attach");
+                    reply(answer, Err(refusal.clone()));
+                }
+                None => self.welcome(&one, answer),
+            }
+        }
+    }
+
+    /// Those that can come now, written down; the others wait, or are refused.
+    fn admit(
+        &mut self,
+        asked: Vec<(Box<Attach>, Answer<Attached>)>,
+    ) -> Vec<(Coming, Answer<Attached>)> {
+        let mut coming = Vec::new();
         let mut lines = Vec::new();
         for (attach, answer) in asked {
             match self.consider(&attach) {
@@ -33,12 +71,7 @@ impl Owner {
                     let network = &attach.network;
                     let text =
                         format!("network {network} is not ready on this host yet; try again");
-                    self.waiting.push(Waiting {
-                        refusal: Refusal::new(Reason::NotReady, text),
-                        attach,
-                        answer,
-                        until: Instant::now() + PATIENCE,
-                    });
+                    self.wait(attach, answer, Refusal::new(Reason::NotReady, text));
                 }
                 Ok(Some(one)) => {
                     if !one.again {
@@ -55,69 +88,51 @@ impl Owner {
                         && self.misses_one() =>
                 {
                     self.looks.soon();
-                    self.waiting.push(Waiting {
-                        refusal,
-                        attach,
-                        answer,
-                        until: Instant::now() + PATIENCE,
-                    });
+                    self.wait(attach, answer, refusal);
                 }
                 Err(refusal) => reply(answer, Err(refusal)),
             }
         }
-        if coming.is_empty() {
-            return;
-        }
-        if let Err(refusal) = self.write(&lines) {
-            for (one, answer) in coming {
-                if !one.again {
-                    self.book.apply(Line::Detached {
-                        network: one.endpoint.network,
-                        key: one.endpoint.key,
-                        at: now(),
-                    });
-                }
-                reply(answer, Err(refusal.clone()));
-            }
-            return;
-        }
-        let (ones, answers): (Vec<Coming>, Vec<Answer<Attached>>) = coming.into_iter().unzip();
-        let mut failures = block_in_place(|| self.program(&ones));
-        if ones.iter().any(|one| !one.endpoint.publish.is_empty())
-            && let Err(reason) = self.publish().await
-        {
-            for one in &ones {
-                if !one.endpoint.publish.is_empty() {
-                    let reason = Refusal::new(Reason::Kernel, reason.clone());
-                    failures.entry(one.endpoint.id()).or_insert(reason);
-                }
-            }
-        }
-        let undone = ones.iter().filter(|one| !one.again);
-        let undone = undone.filter(|one| failures.contains_key(&one.endpoint.id()));
-        let undone: Vec<Endpoint> = undone.map(|one| one.endpoint.clone()).collect();
-        if !undone.is_empty() {
-            self.remove(&undone, Vec::new()).await;
-        }
-        for (one, answer) in ones.into_iter().zip(answers) {
-            let id = one.endpoint.id();
-            if let Some(refusal) = failures.get(&id) {
-                let (network, key) = (&one.endpoint.network, &one.endpoint.key);
-                warn!(%network, %key, reason = %refusal, "cannot attach");
-                reply(answer, Err(refusal.clone()));
-                continue;
-            }
-            self.failing.remove(&id);
-            self.vanished.remove(&id);
+        let Err(refusal) = self.write(&lines) else {
+            return coming;
+        };
+        for (one, answer) in coming {
             if !one.again {
-                say(&one.endpoint);
+                self.book.apply(Line::Detached {
+                    network: one.endpoint.network,
+                    key: one.endpoint.key,
+                    at: now(),
+                });
             }
-            let attached = self.attached(&one.endpoint, &one.ground, one.again);
-            if one.told {
-                self.answer_when_known(attached, answer);
-            } else {
-                reply(answer, Ok(attached));
-            }
+            reply(answer, Err(refusal.clone()));
+        }
+        Vec::new()
+    }
+
+    /// It is refused so if it cannot come before long.
+    fn wait(&mut self, attach: Box<Attach>, answer: Answer<Attached>, refusal: Refusal) {
+        let until = Instant::now() + PATIENCE;
+        self.waiting.push(Waiting {
+            refusal,
+            attach,
+            answer,
+            until,
+        });
+    }
+
+    /// The kernel has it.
+    fn welcome(&mut self, one: &Coming, answer: Answer<Attached>) {
+        let id = one.endpoint.id();
+        self.failing.remove(&id);
+        self.vanished.remove(&id);
+        if !one.again {
+            say(&one.endpoint);
+        }
+        let attached = self.attached(&one.endpoint, &one.ground, one.again);
+        if one.told {
+            self.answer_when_known(attached, answer);
+        } else {
+            reply(answer, Ok(attached));
         }
     }
 

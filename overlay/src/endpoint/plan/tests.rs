@@ -1,5 +1,5 @@
 use super::*;
-use crate::{endpoint::Bandwidth, network::Vni};
+use crate::{endpoint::Bandwidth, network::Vni, subnet::Subnet};
 
 const ID: &str = "0123456789abc";
 
