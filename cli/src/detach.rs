@@ -51,7 +51,7 @@ pub fn run(detach: Detach, within: Duration, output: &Output) -> Result<(), Fail
         agent.ask::<()>("DELETE", "/endpoints", &words)?;
     }
     let Place { named, network, .. } = place;
-    output.done(&format!("{named} is not attached to {network}"))
+    output.done(&format!("{named} is detached from {network}"))
 }
 
 fn is_gone(error: &SandboxError) -> bool {

@@ -183,7 +183,7 @@ fn a_detached_one_leaves_nothing() -> Result<()> {
         for _ in 0..2 {
             let said = agent.weft(&["detach", "--netns", "blue"])?;
             assert_eq!(said.code, 0, "{said:?}");
-            assert_eq!(said.stdout, "blue is not attached to default\n");
+            assert_eq!(said.stdout, "blue is detached from default\n");
         }
         assert_eq!(everything(host)?, before);
         assert_eq!(container.done(&["ip", "-j", "link"])?, inside);

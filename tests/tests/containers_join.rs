@@ -118,6 +118,8 @@ fn findings(agent: &Agent) -> Result<Vec<Value>> {
 fn an_agent_may_be_killed_and_containers_do_not_notice() -> Result<()> {
     let (_lab, mut agents) = lab(2, &[])?;
     let near = agents[0].attached("near")?;
+    // The first is written with the whole list, the next ones at its end.
+    let _next = agents[0].attached("next")?;
     let far = agents[1].attached("far")?;
     let pinger = Pinger::start(&near, far.addresses()[0])?;
     let before = agents[0].endpoints()?;
