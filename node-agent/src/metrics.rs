@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use overlay::datapath::{
-    host::Host,
-    member::{Known, Member},
-    step::Step,
+use overlay::{
+    datapath::{
+        host::Host,
+        member::{Known, Member},
+        step::Step,
+    },
+    name::NetworkName,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -27,6 +30,10 @@ pub struct Metrics {
     lag: Gauge<f64, AtomicU64>,
     steps: Family<StepLabels, Counter>,
     drift: Family<KindLabel, Counter>,
+    endpoints: Family<NetworkLabel, Gauge>,
+    /// From the moment it is asked for; those that were there before count, too.
+    pub attach_seconds: Histogram,
+    pub attach_refused: Counter,
     apply_seconds: Histogram,
     pub look_seconds: Histogram,
     pub looks: Counter,
@@ -65,6 +72,9 @@ impl Default for Metrics {
             lag: Gauge::default(),
             steps: Family::default(),
             drift: Family::default(),
+            endpoints: Family::default(),
+            attach_seconds: seconds(),
+            attach_refused: Counter::default(),
             apply_seconds: seconds(),
             look_seconds: seconds(),
             looks: Counter::default(),
@@ -117,6 +127,14 @@ impl Metrics {
         }
     }
 
+    pub fn endpoints(&self, network: &NetworkName, count: usize) {
+        let label = NetworkLabel {
+            network: network.to_string(),
+        };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.endpoints.get_or_create(&label).set(count);
+    }
+
     fn step(&self, step: &Step, result: &'static str) -> Counter {
         let kind = step.kind();
         let labels = StepLabels { kind, result };
@@ -130,6 +148,21 @@ impl Metrics {
             "held_peers",
             "Peers that are gone with most others at once, and kept for a while",
             self.held.clone(),
+        );
+        all.register(
+            "endpoints",
+            "Containers that are attached to a network on this host",
+            self.endpoints.clone(),
+        );
+        all.register(
+            "attach_seconds",
+            "From the request to attach a container to its answer",
+            self.attach_seconds.clone(),
+        );
+        all.register(
+            "attach_refused",
+            "Requests to attach a container that were refused",
+            self.attach_refused.clone(),
         );
         all.register(
             "ready",

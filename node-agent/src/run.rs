@@ -81,11 +81,11 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         &options.state_dir,
         grounded,
         ask.clone(),
-        Fleet::new(endpoints, knows),
+        Fleet::new(endpoints, knows, metrics.clone()),
     )?;
     let doors = Doors {
         requests: ask,
-        endpoints: Door::new(attach),
+        endpoints: Door::new(attach, metrics.clone()),
         metrics: metrics.clone(),
     };
     let socket = local::listen(&options.socket).context("--socket")?;

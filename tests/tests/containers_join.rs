@@ -134,6 +134,8 @@ fn an_agent_may_be_killed_and_containers_do_not_notice() -> Result<()> {
     let again = agents[0].attach_words(&again)?;
     assert!(again.again);
     assert_eq!(again.endpoint, near.words.endpoint);
+    let counted = agents[0].metric("weft_agent_endpoints{network=\"default\"}")?;
+    assert_eq!(counted, 2.0);
     Ok(())
 }
 

@@ -3,13 +3,14 @@ use tempfile::tempdir;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::metrics::Metrics;
 
 /// What the driver answers while the owner of endpoints is gone.
 async fn said(path: &'static str, body: &'static str) -> (u16, serde_json::Value) {
     let directory = tempdir().unwrap();
     let (notes, keeping) = notes::open(directory.path());
     let (asks, _) = mpsc::channel(1);
-    let driver = Driver::new(Door::new(asks), notes);
+    let driver = Driver::new(Door::new(asks, Metrics::default()), notes);
     let body = Bytes::from_static(body.as_bytes());
     let answer = call(With(driver), Method::POST, Uri::from_static(path), body);
     let response = tokio::select! {

@@ -8,7 +8,12 @@ use socket::words::{
     Attach, Attached, Check, Detach, Finding, Ground, Held, Hold, Reason, Refusal, Shown, Unhold,
     Use,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::metrics::Metrics;
 
 /// What is asked of the one owner of this host's endpoints.
 pub enum Request {
@@ -39,16 +44,25 @@ pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 #[derive(Clone)]
 pub struct Door {
     requests: mpsc::Sender<Request>,
+    metrics: Metrics,
 }
 
 impl Door {
-    pub fn new(requests: mpsc::Sender<Request>) -> Self {
-        Self { requests }
+    pub fn new(requests: mpsc::Sender<Request>, metrics: Metrics) -> Self {
+        Self { requests, metrics }
     }
 
     pub async fn attach(&self, attach: Attach) -> Result<Attached, Refusal> {
-        self.ask(|answer| Request::Attach(Box::new(attach), answer))
-            .await
+        let began = Instant::now();
+        let attached = self
+            .ask(|answer| Request::Attach(Box::new(attach), answer))
+            .await;
+        let took = began.elapsed().as_secs_f64();
+        self.metrics.attach_seconds.observe(took);
+        if attached.is_err() {
+            self.metrics.attach_refused.inc();
+        }
+        attached
     }
 
     pub async fn detach(&self, detach: Detach) -> Result<(), Refusal> {

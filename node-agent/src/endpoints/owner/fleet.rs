@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::{super::door::Answer, Owner, reply};
-use crate::session::{Endpoints, Known};
+use crate::{
+    metrics::Metrics,
+    session::{Endpoints, Known},
+};
 
 /// A session that is being opened says everything in less.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Fleet {
     pub told: watch::Sender<Endpoints>,
     pub known: watch::Receiver<Known>,
+    metrics: Metrics,
     pub(super) asking: Vec<Asking>,
 }
 
@@ -31,10 +35,15 @@ pub(super) struct Asking {
 }
 
 impl Fleet {
-    pub fn new(told: watch::Sender<Endpoints>, known: watch::Receiver<Known>) -> Self {
+    pub fn new(
+        told: watch::Sender<Endpoints>,
+        known: watch::Receiver<Known>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             told,
             known,
+            metrics,
             asking: Vec::new(),
         }
     }
@@ -81,12 +90,17 @@ impl Owner {
                         let public = Arc::new(Public::from(endpoint));
                         network.or_default().insert(id, public);
                     }
-                    None => told.networks.retain(|_, network| {
-                        network.remove(&id);
-                        !network.is_empty()
-                    }),
+                    None => {
+                        for network in told.networks.values_mut() {
+                            network.remove(&id);
+                        }
+                    }
                 }
             }
+            for (network, endpoints) in &told.networks {
+                self.fleet.metrics.endpoints(network, endpoints.len());
+            }
+            told.networks.retain(|_, endpoints| !endpoints.is_empty());
         });
     }
 
