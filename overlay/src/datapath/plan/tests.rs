@@ -1,3 +1,6 @@
+mod passages;
+mod published;
+
 use std::time::Duration;
 
 use super::*;
@@ -5,12 +8,10 @@ use crate::{
     datapath::{
         device::Vxlan,
         entry::{PROTOCOL, UNREACHABLE_METRIC, gateway, metric},
-        firewall::{Published, Seen},
-        forward::{self, Backend, Filter},
+        firewall::Seen,
         observed::{Address, Fdb, Hop, Neighbour},
         uplink::Uplink,
     },
-    endpoint::Protocol,
     feed::{Peer, Peers},
     name::NetworkName,
     network::NetworkSpec,
@@ -276,103 +277,6 @@ fn while_peers_are_not_known_theirs_stay() {
     let steps = planned(&unsynced(), &seen);
     assert_eq!(steps.len(), 1);
     assert!(steps[0].contains("sources: 1"), "{steps:?}");
-}
-
-#[test]
-fn what_is_published_stays_until_somebody_tells() {
-    let port = Published {
-        protocol: Protocol::Tcp,
-        at: None,
-        host_port: 8080,
-        to: "10.31.1.5".parse().unwrap(),
-        to_port: 80,
-    };
-    let other = Published {
-        host_port: 8081,
-        ..port
-    };
-    let mut seen = seen();
-    let mut told = host();
-    told.publish([port].into()).unwrap();
-    let table = seen.firewall.as_mut().unwrap();
-    table.frame = told.firewall().map(|firewall| firewall.frame);
-    table.published = [port, other].into();
-    assert_eq!(planned(&host(), &seen), [""; 0]);
-    // Also when the table is made anew.
-    seen.firewall.as_mut().unwrap().frame = None;
-    let steps = planned(&host(), &seen);
-    assert_eq!(steps.len(), 1);
-    assert!(steps[0].ends_with("published: 2"), "{steps:?}");
-    // And also while no network is up.
-    let empty = Host::new(MAC);
-    let table = seen.firewall.as_mut().unwrap();
-    table.frame = told.firewall().map(|firewall| firewall.frame);
-    assert!(!planned(&empty, &seen).contains(&"nft delete table inet weft".into()));
-
-    assert_eq!(
-        planned(&told, &seen),
-        ["nft delete element inet weft pub4 { tcp . 8081 }"]
-    );
-    told.publish(BTreeSet::new()).unwrap();
-    let steps = planned(&told, &seen);
-    assert!(steps[0].starts_with("nft replace table"), "{steps:?}");
-    assert!(!steps[0].contains("published"), "{steps:?}");
-}
-
-#[test]
-fn packets_pass_where_somebody_could_drop_them() {
-    let filter = Filter {
-        backend: Backend::Legacy,
-        family: Family::V4,
-    };
-    let rules = host().pass(Family::V4).rules();
-    let there = |could_drop, jumps: &[usize], rules: Option<&Vec<String>>| {
-        let mut seen = seen();
-        let there = forward::Seen {
-            could_drop,
-            jumps: jumps.into(),
-            rules: rules.cloned(),
-        };
-        seen.filters.insert(filter, there);
-        seen
-    };
-    let open = [
-        "iptables-legacy -I FORWARD -j WEFT-FORWARD, which accepts packets of the overlay by 5 rules",
-    ];
-    let close = ["iptables-legacy delete WEFT-FORWARD"];
-    let less = rules[1..].to_vec();
-    for (seen, expected) in [
-        (there(false, &[], None), [].as_slice()),
-        (there(true, &[1], Some(&rules)), &[]),
-        (there(true, &[], None), &open),
-        (there(true, &[2], Some(&rules)), &open),
-        (there(true, &[1, 2], Some(&rules)), &open),
-        (there(true, &[1], Some(&less)), &open),
-        (there(false, &[1], Some(&rules)), &close),
-        (there(false, &[], Some(&rules)), &close),
-    ] {
-        assert_eq!(planned(&host(), &seen), expected, "{:?}", seen.filters);
-        let ours = seen.filters[&filter].is_any();
-        let farewell: Vec<String> = farewell(&seen, MAC).iter().map(Step::to_string).collect();
-        assert_eq!(farewell.contains(&close[0].into()), ours);
-    }
-    // Of a network of which nothing is known yet the rules stay.
-    let mut more = rules;
-    more.push("-A WEFT-FORWARD -s 10.99.0.0/16 -i wv+ -j ACCEPT".into());
-    assert_eq!(
-        planned(&unsynced(), &there(true, &[1], Some(&more))),
-        [""; 0]
-    );
-    assert_eq!(
-        planned(&unsynced(), &there(false, &[1], Some(&more))),
-        [""; 0]
-    );
-    let plan = plan(&unsynced(), &there(true, &[1], Some(&more[1..].to_vec())));
-    let [Step::Pass(passage)] = plan.steps.as_slice() else {
-        panic!("{:?}", plan.steps);
-    };
-    assert_eq!(passage.rules.len(), 6);
-    assert_eq!(planned(&host(), &there(true, &[1], Some(&more))), open);
 }
 
 #[test]
