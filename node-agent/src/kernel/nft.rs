@@ -2,12 +2,12 @@
 //!
 //! It is installed whole, in one transaction that first throws away what was there, so
 //! no packet ever finds it half. Only the peers' addresses and the published ports are
-//! changed in place. What
-//! others do to it is noticed by reading it: right after an install the kernel's own
-//! telling of it is kept, and later compared.
+//! changed in place. What others do to it is noticed by reading it: right after an
+//! install the kernel's own telling of it is kept, and later compared.
 
 mod abi;
 mod answer;
+mod elements;
 mod layout;
 mod link;
 mod message;

@@ -1,30 +1,22 @@
 //! Published ports: a map for each family, with and without an address of the host.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::collections::BTreeSet;
 
 use overlay::{
-    datapath::firewall::{Published, TABLE, published::Place},
+    datapath::firewall::{Published, published::Place},
     endpoint::Protocol,
     subnet::Family,
 };
 
 use super::{
-    abi::{LIST_ELEMENT, data, element, message, netlink, set},
-    answer::{attribute, attributes},
+    abi::{message, netlink, set},
+    elements::{self, Element, address, address_type, octets},
     link::{Link, Trouble},
     message::{Attributes, Batch},
 };
 
-/// The length of a list of elements has 16 bits; the longest element takes 76 bytes.
-const AT_ONCE: usize = 800;
-
 /// The types by which nft knows how to print keys and data. What is put together of
 /// several has 6 bits for each.
-const IPV4_ADDRESS: u32 = 7;
-const IPV6_ADDRESS: u32 = 8;
 const PROTOCOL: u32 = 12;
 const PORT: u32 = 13;
 const TYPE_BITS: u32 = 6;
@@ -61,23 +53,20 @@ const fn map(name: &'static str, family: Family, of_one_address: bool) -> Map {
 
 impl Map {
     fn width(self) -> usize {
-        usize::from(self.family.bits() / 8)
+        elements::width(self.family).into()
+    }
+
+    /// Of the host's address in a key.
+    fn at_width(self) -> usize {
+        if self.of_one_address { self.width() } else { 0 }
     }
 
     fn key_width(self) -> usize {
-        let address = if self.of_one_address { self.width() } else { 0 };
-        address + 2 * PADDED
+        self.at_width() + 2 * PADDED
     }
 
     fn data_width(self) -> usize {
         self.width() + PADDED
-    }
-
-    fn address_type(self) -> u32 {
-        match self.family {
-            Family::V4 => IPV4_ADDRESS,
-            Family::V6 => IPV6_ADDRESS,
-        }
     }
 
     fn key(self, place: Place) -> Vec<u8> {
@@ -93,26 +82,35 @@ impl Map {
         data
     }
 
+    /// Those of the ports that belong here.
+    fn elements(self, ports: &BTreeSet<Published>) -> Vec<Element> {
+        let element = |port: &Published| {
+            let place = port.place();
+            (place.map() == self.name).then(|| Element {
+                key: self.key(place),
+                data: self.data(port),
+            })
+        };
+        ports.iter().filter_map(element).collect()
+    }
+
     /// None: nothing that we put there.
-    fn element(self, element: &[u8]) -> Option<Published> {
-        let bytes = |kind| attribute(attribute(element, kind)?, data::VALUE);
-        let (key, data) = (bytes(element::KEY)?, bytes(element::DATA)?);
-        let at = if self.of_one_address { self.width() } else { 0 };
-        let (address, key) = key.split_at_checked(at)?;
-        let (to, to_port) = data.split_at_checked(self.width())?;
+    fn port(self, element: &Element) -> Option<Published> {
+        let (at, key) = element.key.split_at_checked(self.at_width())?;
+        let (to, to_port) = element.data.split_at_checked(self.width())?;
         Some(Published {
             protocol: Protocol::numbered(*key.first()?)?,
-            at: if at == 0 { None } else { Some(ip(address)?) },
-            host_port: port(key.get(PADDED..)?)?,
-            to: ip(to)?,
-            to_port: port(to_port)?,
+            at: address(at),
+            host_port: number(key.get(PADDED..)?)?,
+            to: address(to)?,
+            to_port: number(to_port)?,
         })
     }
 }
 
 pub fn declare(batch: &mut Batch, table: &str) {
     for (id, map) in (FIRST_ID..).zip(MAPS) {
-        let key = [map.address_type(), PROTOCOL, PORT];
+        let key = [address_type(map.family), PROTOCOL, PORT];
         let key = if map.of_one_address { &key } else { &key[1..] };
         let mut declaration = Attributes::default();
         declaration
@@ -121,7 +119,7 @@ pub fn declare(batch: &mut Batch, table: &str) {
             .number(set::FLAGS, set::MAP)
             .number(set::KEY_TYPE, together(key))
             .number(set::KEY_LENGTH, length(map.key_width()))
-            .number(set::DATA_TYPE, together(&[map.address_type(), PORT]))
+            .number(set::DATA_TYPE, together(&[address_type(map.family), PORT]))
             .number(set::DATA_LENGTH, length(map.data_width()))
             .number(set::ID, id);
         batch.add(message::NEW_SET, netlink::CREATE, &declaration);
@@ -130,63 +128,26 @@ pub fn declare(batch: &mut Batch, table: &str) {
 
 /// The transaction fails if another target is in the place of one of them.
 pub fn publish(batch: &mut Batch, ports: &BTreeSet<Published>) {
-    change(batch, message::NEW_ELEMENT, netlink::CREATE, ports);
+    for map in MAPS {
+        elements::add(batch, map.name, &map.elements(ports));
+    }
 }
 
 /// The transaction fails if one of them is not there.
 pub fn unpublish(batch: &mut Batch, ports: &BTreeSet<Published>) {
-    change(batch, message::DEL_ELEMENT, 0, ports);
+    for map in MAPS {
+        elements::remove(batch, map.name, &map.elements(ports));
+    }
 }
 
 /// The elements of all maps; a map that is not there has none.
 pub fn read(link: &mut Link) -> Result<BTreeSet<Published>, Trouble> {
     let mut ports = BTreeSet::new();
     for map in MAPS {
-        let mut which = Attributes::default();
-        which
-            .text(element::TABLE, TABLE)
-            .text(element::SET, map.name);
-        let lists = match link.list(message::GET_ELEMENT, &which) {
-            Ok(lists) => lists,
-            Err(trouble) if trouble.is_absence() => continue,
-            Err(trouble) => return Err(trouble),
-        };
-        for list in &lists {
-            let list = attribute(list, element::LIST).unwrap_or_default();
-            ports.extend(attributes(list).filter_map(|(_, element)| map.element(element)));
-        }
+        let all = elements::read(link, map.name)?;
+        ports.extend(all.iter().filter_map(|element| map.port(element)));
     }
     Ok(ports)
-}
-
-fn change(batch: &mut Batch, sort: u8, flags: u16, ports: &BTreeSet<Published>) {
-    for map in MAPS {
-        let of_map = ports.iter().filter(|port| port.place().map() == map.name);
-        let of_map: Vec<&Published> = of_map.collect();
-        for some in of_map.chunks(AT_ONCE) {
-            let mut elements = Attributes::default();
-            elements
-                .text(element::TABLE, TABLE)
-                .text(element::SET, map.name)
-                .nest(element::LIST, |list| {
-                    for port in some {
-                        write(list, map, port);
-                    }
-                });
-            batch.add(sort, flags, &elements);
-        }
-    }
-}
-
-fn write(list: &mut Attributes, map: Map, port: &Published) {
-    list.nest(LIST_ELEMENT, |one| {
-        one.nest(element::KEY, |key| {
-            key.bytes(data::VALUE, &map.key(port.place()));
-        });
-        one.nest(element::DATA, |value| {
-            value.bytes(data::VALUE, &map.data(port));
-        });
-    });
 }
 
 fn together(types: &[u32]) -> u32 {
@@ -199,26 +160,11 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a key has 24 bytes at most")
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().into(),
-        IpAddr::V6(address) => address.octets().into(),
-    }
-}
-
-fn ip(octets: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
-        return Some(Ipv4Addr::from(octets).into());
-    }
-    let octets = <[u8; 16]>::try_from(octets).ok()?;
-    Some(Ipv6Addr::from(octets).into())
-}
-
 fn padded(port: u16) -> [u8; PADDED] {
     let [high, low] = port.to_be_bytes();
     [high, low, 0, 0]
 }
 
-fn port(bytes: &[u8]) -> Option<u16> {
+fn number(bytes: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?))
 }

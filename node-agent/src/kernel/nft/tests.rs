@@ -1,9 +1,10 @@
 //! On the real kernel, each test in a network namespace of its own. `nft` and packets
 //! are what the expectations come from.
 
+pub mod around;
 mod install;
 pub mod namespace;
-pub mod packets;
+mod packets;
 pub mod ports;
 pub mod published;
 mod tampering;

@@ -8,8 +8,8 @@ use overlay::datapath::{
 use super::{Forward, Table, alone, every, open, run};
 use crate::kernel::{
     nft::tests::{
+        around::{PEER, UPLINK, container, neighbour, packets, router},
         namespace::{Host, until},
-        packets::{PEER, UPLINK, container, neighbour, packets, router},
         ports::{ports, publishing},
         published::{answers, bridged, serve},
     },

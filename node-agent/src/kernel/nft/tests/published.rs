@@ -17,10 +17,10 @@ use rustix::{
 };
 
 use super::{
-    namespace::{Host, alone, run, until},
-    packets::{
+    around::{
         OTHER, PEER, SECOND, UPLINK, container, counted, installed, neighbour, packets, router,
     },
+    namespace::{Host, alone, run, until},
     ports::{ports, publishing},
 };
 use crate::kernel::sysctl;
