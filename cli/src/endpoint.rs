@@ -12,10 +12,11 @@ use crate::{
     connect::{Connection, Reach},
     failure::Failure,
     output::Output,
+    watch::Watch,
 };
 
 use here::HereRow;
-use row::EndpointRow;
+pub use row::EndpointRow;
 
 mod here;
 mod row;
@@ -60,7 +61,7 @@ changed, - for one that is gone, ! where the watch could not continue: everythin
 seen before is stale then, and all endpoints follow (event `reset`). In JSON every line is an object; its
 `cluster` and `watch_revision` are what --cluster and --since continue after. A `bookmark` says that up to its
 revision nothing else has happened.")]
-    Watch(watch::Watch),
+    Watch(Watch),
 }
 
 #[derive(Debug, Args)]
@@ -85,7 +86,7 @@ pub async fn run(verb: Verb, reach: &Reach, output: &Output) -> Result<(), Failu
         Verb::Show { which, network } => {
             show(which, network, &Connection::open(reach).await?, output).await
         }
-        Verb::Watch(watch) => watch.run(&Connection::open(reach).await?, output).await,
+        Verb::Watch(watch) => watch::run(watch, &Connection::open(reach).await?, output).await,
     }
 }
 

@@ -10,7 +10,9 @@ use overlay::{
 };
 use proto::v1;
 
-use crate::{connect::Connection, failure::Failure, output::Output, seconds::parse_seconds};
+use crate::{
+    connect::Connection, failure::Failure, output::Output, seconds::parse_seconds, watch::Watch,
+};
 
 pub use row::{LeaseRow, lease_state};
 
@@ -74,7 +76,7 @@ A line begins with + for a lease that is new to this watch, ~ for one that has
 changed, - for one that is gone, ! where the watch could not continue: everything
 seen before is stale then, and all leases follow (event `reset`). In JSON every line is an object; its `cluster`
 and `watch_revision` are what --cluster and --since continue after.")]
-    Watch(watch::Watch),
+    Watch(Watch),
 }
 
 #[derive(Debug, Args)]
@@ -138,7 +140,7 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
             let lease = connection.answer(leases.get(whose.request())).await?;
             output.show(&LeaseRow::from(lease))
         }
-        Verb::Watch(watch) => watch.run(connection, output).await,
+        Verb::Watch(watch) => watch::run(watch, connection, output).await,
     }
 }
 

@@ -25,6 +25,7 @@ mod output;
 mod seconds;
 mod status;
 mod subnet;
+mod watch;
 
 /// Networks, leases and nodes of a Weft overlay.
 #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use socket::words::{Shown, State};
 
 use super::row::short;
-use crate::output::{Row, joined, or_dash};
+use crate::output::{Row, joined, or_dash, some};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HereRow {
@@ -74,16 +74,12 @@ impl Row for HereRow {
     const SPARE: &'static [&'static str] = &["MAC", "CONTAINER", "DEVICE", "PORTS"];
 
     fn cells(&self, _now_ms: u64) -> Vec<String> {
-        let ports = match self.ports.as_slice() {
-            [] => "-".into(),
-            ports => joined(ports),
-        };
         vec![
             self.network.clone(),
             self.name.clone().unwrap_or_else(|| self.key.clone()),
             joined(&self.addresses),
             self.mac.clone(),
-            ports,
+            or_dash(some(joined(&self.ports)).as_ref()),
             short(self.container.as_ref()),
             self.device.clone(),
             self.state.into(),

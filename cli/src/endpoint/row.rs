@@ -84,17 +84,13 @@ impl Row for EndpointRow {
     const SPARE: &'static [&'static str] = &["MAC", "CONTAINER", "PORTS", "STATE"];
 
     fn cells(&self, _now_ms: u64) -> Vec<String> {
-        let ports = match self.ports.as_slice() {
-            [] => "-".into(),
-            ports => joined(ports),
-        };
         vec![
             self.network.clone(),
             self.node.clone(),
             or_dash(self.name.as_ref().or(self.key.as_ref())),
             joined(&self.addresses),
             or_dash(self.mac.as_ref()),
-            ports,
+            or_dash(some(joined(&self.ports)).as_ref()),
             short(self.container.as_ref()),
             self.state.unwrap_or("-").into(),
         ]

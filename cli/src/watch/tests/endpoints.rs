@@ -1,4 +1,7 @@
+//! Endpoints, of which there are bookmarks.
+
 use super::*;
+use crate::endpoint::EndpointRow;
 
 fn endpoint(id: &str, name: &str) -> v1::Endpoint {
     v1::Endpoint {
@@ -27,12 +30,12 @@ fn told(revision: u64) -> v1::WatchEndpointsResponse {
 }
 
 /// `added web`, or `bookmark`.
-fn say(told: Vec<Told>) -> Vec<String> {
-    let one = |told: Told| match told {
+fn say(told: Vec<Told<EndpointRow>>) -> Vec<String> {
+    let one = |told: Told<EndpointRow>| match told {
         Told::Mark(mark) => mark.event.to_owned(),
         Told::Event(event) => {
-            let name = event.endpoint.name.clone();
-            let name = name.unwrap_or_else(|| event.endpoint.id.clone());
+            let name = event.row.name.clone();
+            let name = name.unwrap_or_else(|| event.row.id.clone());
             format!("{:?} {name}", event.event).to_lowercase()
         }
     };
@@ -48,23 +51,26 @@ fn a_snapshot_and_what_happens_after_it() {
         partial,
         ..told(5)
     };
-    assert!(followed.take(snapshot(true, "1")).is_empty());
+    assert!(followed.take(snapshot(true, "1").into()).is_empty());
     assert_eq!(
-        say(followed.take(snapshot(false, "2"))),
+        say(followed.take(snapshot(false, "2").into())),
         ["added 1", "added 2"]
     );
     let changes = v1::WatchEndpointsResponse {
         endpoints: vec![endpoint("2", "web"), endpoint("3", "3"), endpoint("1", "1")],
         ..told(6)
     };
-    assert_eq!(say(followed.take(changes)), ["changed web", "added 3"]);
+    assert_eq!(
+        say(followed.take(changes.into())),
+        ["changed web", "added 3"]
+    );
     let changes = v1::WatchEndpointsResponse {
         gone: vec![gone("2"), gone("9")],
         ..told(7)
     };
     // Of the other it has never heard.
-    assert_eq!(say(followed.take(changes)), ["gone web"]);
-    assert_eq!(say(followed.take(told(9))), ["bookmark"]);
+    assert_eq!(say(followed.take(changes.into())), ["gone web"]);
+    assert_eq!(say(followed.take(told(9).into())), ["bookmark"]);
     assert_eq!((followed.revision, followed.cluster.as_str()), (9, "c"));
 }
 
@@ -78,10 +84,10 @@ fn a_watch_that_goes_on_says_when_it_cannot() {
         gone: vec![gone("7")],
         ..told(3)
     };
-    assert_eq!(say(followed.take(changes)), ["gone 7"]);
+    assert_eq!(say(followed.take(changes.into())), ["gone 7"]);
     let snapshot = v1::WatchEndpointsResponse {
         snapshot: true,
         ..told(4)
     };
-    assert_eq!(say(followed.take(snapshot)), ["reset"]);
+    assert_eq!(say(followed.take(snapshot.into())), ["reset"]);
 }

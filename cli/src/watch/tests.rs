@@ -1,4 +1,9 @@
+use proto::v1;
+
 use super::*;
+use crate::lease::LeaseRow;
+
+mod endpoints;
 
 fn lease(node: &str, underlay: &str) -> v1::Lease {
     v1::Lease {
@@ -15,7 +20,7 @@ fn gone(node: &str) -> v1::LeaseGone {
 }
 
 fn told(
-    followed: &mut Followed,
+    followed: &mut Followed<LeaseRow>,
     revision: u64,
     snapshot: bool,
     partial: bool,
@@ -33,26 +38,26 @@ fn told(
             .collect(),
         gone: gone_nodes.iter().map(|node| gone(node)).collect(),
     };
-    let Taken { reset, events } = followed.take(response);
-    assert!(
-        events
-            .iter()
-            .all(|event| event.watch_revision == revision && event.cluster == "c")
-    );
-    let short = |event: &Event| {
-        let mark = event.line().chars().next().unwrap();
-        let underlay = event.lease.underlay.as_deref().unwrap_or("?");
-        format!("{mark}{}@{underlay}", event.lease.node)
+    let short = |told: &Told<LeaseRow>| match told {
+        Told::Mark(mark) => {
+            assert_eq!(
+                (mark.event, mark.cluster.as_str(), mark.watch_revision),
+                (RESET, "c", revision)
+            );
+            mark.line("leases")[..1].to_string()
+        }
+        Told::Event(event) => {
+            assert_eq!(
+                (event.cluster.as_str(), event.watch_revision),
+                ("c", revision)
+            );
+            let mark = event.line().chars().next().unwrap();
+            let underlay = event.row.underlay.as_deref().unwrap_or("?");
+            format!("{mark}{}@{underlay}", event.row.node)
+        }
     };
-    let reset = reset.map(|reset| {
-        assert_eq!(
-            (reset.cluster.as_str(), reset.watch_revision),
-            ("c", revision)
-        );
-        reset.line()[..1].to_string()
-    });
-    let words = reset.into_iter().chain(events.iter().map(short));
-    words.collect::<Vec<_>>().join(" ")
+    let told = followed.take(response.into());
+    told.iter().map(short).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -115,14 +120,16 @@ fn the_end_of_an_unseen_lease_is_told() {
 
 #[test]
 fn an_event_is_one_flat_object() {
-    let mut f = Followed::default();
+    let mut f = Followed::<LeaseRow>::default();
     let response = v1::WatchResponse {
         cluster: "c".into(),
         revision: 5,
         leases: vec![lease("a", "1")],
         ..Default::default()
     };
-    let event = f.take(response).events.remove(0);
+    let Told::Event(event) = f.take(response.into()).remove(0) else {
+        panic!("no event");
+    };
     let text = serde_json::to_value(&event).unwrap().to_string();
     let begin =
         r#"{"event":"added","cluster":"c","watch_revision":5,"network":"default","node":"a","#;
@@ -150,8 +157,8 @@ fn who_asked_to_continue_and_cannot_is_told_first() {
 
 #[test]
 fn a_reset_is_one_flat_object() {
-    let reset = Reset {
-        event: "reset",
+    let reset = Mark {
+        event: RESET,
         cluster: "c".into(),
         watch_revision: 9,
     };
