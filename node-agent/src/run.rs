@@ -42,9 +42,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     match &options.verb {
         None if options.dry_run => dry_run::run(&options).await,
         None => serve(options, stop).await,
-        Some(Verb::Status { output }) => show::status(&options.socket, *output).await,
+        Some(Verb::Status { output }) => show::status(&options.socket, *output),
         Some(Verb::Join { network }) => show::join(&options.socket, network).await,
-        Some(Verb::Leave { network }) => show::leave(&options.socket, network).await,
+        Some(Verb::Leave { network }) => show::leave(&options.socket, network),
         Some(Verb::Cleanup { forget }) => {
             cleanup::run(&options.state_dir, &options.socket, *forget)
         }

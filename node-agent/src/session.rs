@@ -10,12 +10,9 @@ use std::{
 
 use overlay::{
     decide::lease::Vtep,
-    feed::{PeerChanges, Peers},
     hash::fnv1a,
     name::{NetworkName, NodeName},
-    network::Network,
     pause::Pause,
-    subnet::Subnet,
     txn::Revision,
 };
 use proto::{
@@ -40,10 +37,12 @@ use crate::identity::{Identity, IdentityError};
 pub use talk::{Talk, replay};
 use telling::Telling;
 pub use telling::{Endpoints, Known, KnownOf, OfNetwork};
+pub use told::Told;
 use voice::{Said, Voice, join, room};
 
 mod talk;
 mod telling;
+mod told;
 mod voice;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -78,42 +77,6 @@ pub struct Member {
     pub endpoints: watch::Receiver<Endpoints>,
     /// What the fleet knows of it.
     pub known: watch::Sender<Known>,
-}
-
-/// What a controller told, parsed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Told {
-    /// A session is open; from now on its words come.
-    Open {
-        url: String,
-        cluster: String,
-    },
-    Closed {
-        reason: String,
-    },
-    Joined {
-        network: Network,
-        subnets: Vec<Subnet>,
-    },
-    /// All peers: what is not here is not there.
-    Snapshot {
-        network: NetworkName,
-        revision: Revision,
-        peers: Peers,
-    },
-    Changes {
-        network: NetworkName,
-        revision: Revision,
-        changes: PeerChanges,
-    },
-    NetworkChanged {
-        name: NetworkName,
-        network: Option<Network>,
-    },
-    Refused {
-        network: String,
-        reason: String,
-    },
 }
 
 #[derive(Debug, Error)]

@@ -10,25 +10,26 @@ use std::{
 use anyhow::{Context, bail};
 use options::{NotReady, clock, table};
 use overlay::name::NetworkName;
+use socket::{AskError, Client, Reply};
 use tokio::time::sleep;
 
-use self::ask::{AskError, Reply, ask};
 use crate::{
     config::OutputFormat,
     status::{NetworkState, Status},
 };
 
-mod ask;
 mod page;
 
 const OTHER_VERSION: &str =
     "the agent that runs is of another version than this command; -o json prints what it says";
 /// For a network to be joined.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than an agent lets itself be waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(50);
 
-pub async fn status(socket: &Path, output: OutputFormat) -> anyhow::Result<()> {
-    let body = answered(socket, "GET", "/status").await?;
+pub fn status(socket: &Path, output: OutputFormat) -> anyhow::Result<()> {
+    let body = answered(socket, "GET", "/status")?;
     let status = serde_json::from_str(&body).context(OTHER_VERSION);
     let (text, status): (String, Option<Status>) = match output {
         OutputFormat::Json => (body + "\n", status.ok()),
@@ -48,18 +49,18 @@ pub async fn status(socket: &Path, output: OutputFormat) -> anyhow::Result<()> {
 /// Until it is there. What a controller refuses is not joined, and why is the error.
 pub async fn join(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {
     let path = format!("/networks/{network}");
-    let was_joined = joined(socket, network).await?.is_some();
-    answered(socket, "PUT", &path).await?;
+    let was_joined = joined(socket, network)?.is_some();
+    answered(socket, "PUT", &path)?;
     let began = Instant::now();
     loop {
-        let reason = match joined(socket, network).await? {
+        let reason = match joined(socket, network)? {
             Some((NetworkState::Programmed, _)) => {
                 return Ok(print(&format!(
                     "joined network {network}, until the agent is restarted\n"
                 ))?);
             }
             Some((NetworkState::Waiting, Some(reason))) if !was_joined => {
-                answered(socket, "DELETE", &path).await?;
+                answered(socket, "DELETE", &path)?;
                 bail!("{reason}");
             }
             Some((_, reason)) => reason,
@@ -74,8 +75,8 @@ pub async fn join(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {
     }
 }
 
-pub async fn leave(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {
-    answered(socket, "DELETE", &format!("/networks/{network}")).await?;
+pub fn leave(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {
+    answered(socket, "DELETE", &format!("/networks/{network}"))?;
     Ok(print(&format!("left network {network}\n"))?)
 }
 
@@ -89,11 +90,11 @@ pub fn print(text: &str) -> io::Result<()> {
 }
 
 /// How a network is, and why; none: the agent is not to join it.
-async fn joined(
+fn joined(
     socket: &Path,
     network: &NetworkName,
 ) -> anyhow::Result<Option<(NetworkState, Option<String>)>> {
-    let body = answered(socket, "GET", "/status").await?;
+    let body = answered(socket, "GET", "/status")?;
     let status: Status = serde_json::from_str(&body).context(OTHER_VERSION)?;
     let mut networks = status.networks.into_iter();
     let found = networks.find(|one| one.network == *network);
@@ -101,18 +102,15 @@ async fn joined(
 }
 
 /// What the agent says to a request that it grants.
-async fn answered(socket: &Path, method: &str, path: &str) -> anyhow::Result<String> {
-    let Reply { code, body } = match ask(socket, method, path, ask::PATIENCE).await {
+fn answered(socket: &Path, method: &str, path: &str) -> anyhow::Result<String> {
+    let Reply { code, body } = match Client::new(socket, ANSWER_WITHIN).send(method, path, &[]) {
         Ok(reply) => reply,
         Err(error @ (AskError::Nobody { .. } | AskError::Silent { .. })) => {
             return Err(NotReady(error.to_string()).into());
         }
-        Err(
-            error @ (AskError::Forbidden { .. }
-            | AskError::Broken { .. }
-            | AskError::Nonsense { .. }),
-        ) => return Err(error.into()),
+        Err(error) => return Err(error.into()),
     };
+    let body = String::from_utf8(body).context("what answers there is no weft-agent")?;
     match code {
         200..300 => Ok(body),
         503 => Err(NotReady(body.trim().to_owned()).into()),

@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+    sockopt::{Timeout, set_socket_timeout},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -112,9 +116,8 @@ impl Client {
     }
 
     fn exchange(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(&self.path)?;
+        let mut stream = self.connect()?;
         stream.set_read_timeout(Some(self.within))?;
-        stream.set_write_timeout(Some(self.within))?;
         let mut request = format!(
             "{method} {path} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -125,6 +128,17 @@ impl Client {
         let mut answer = Vec::new();
         stream.take(LONGEST).read_to_end(&mut answer)?;
         Ok(answer)
+    }
+}
+
+impl Client {
+    /// One that takes no more connections is not waited for without an end, either.
+    fn connect(&self) -> io::Result<UnixStream> {
+        let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
+        let socket = socket_with(AddressFamily::UNIX, kind, flags, None)?;
+        set_socket_timeout(&socket, Timeout::Send, Some(self.within))?;
+        connect(&socket, &SocketAddrUnix::new(&self.path)?)?;
+        Ok(socket.into())
     }
 }
 
@@ -159,3 +173,6 @@ fn read(answer: &[u8]) -> Option<Answer> {
     let body = body.to_vec();
     Some(Answer::Whole(Reply { code, body }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,29 +27,30 @@ pub enum JournalError {
 pub struct Journal(Frames);
 
 impl Journal {
-    /// The book, and whether all of it could be read.
-    pub fn open(directory: &Path) -> Result<(Self, Book, bool), JournalError> {
+    /// The book, which knows when not all of it could be read.
+    pub fn open(directory: &Path) -> Result<(Self, Book), JournalError> {
         let (frames, found) = Frames::open(directory.join(FILE), MAGIC)?;
         let file = frames.path().display().to_string();
         if found.good == 0 && found.length > 0 {
             return Err(JournalError::Foreign(file));
         }
         let mut book = Book::default();
-        let mut whole = found.good == found.length;
+        let mut torn = found.good < found.length;
         for frame in &found.frames {
             match serde_json::from_slice(frame) {
                 Ok(line) => book.apply(line),
-                Err(_) => whole = false,
+                Err(_) => torn = true,
             }
         }
-        if !whole {
+        if torn {
             warn!(
                 file,
                 lost = found.length - found.good,
-                "the end of the list of endpoints cannot be read: nothing of unknown containers is removed until `weft ipam repair`"
+                "some of the list of endpoints cannot be read"
             );
+            book.apply(Line::Torn(true));
         }
-        Ok((Self(frames), book, whole))
+        Ok((Self(frames), book))
     }
 
     /// Writes lines that the book does not have yet.

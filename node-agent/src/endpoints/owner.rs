@@ -21,6 +21,7 @@ use overlay::{
 use socket::words::{self, Attach, Attached, Reason, Refusal};
 use tokio::{
     sync::{mpsc, watch},
+    task::block_in_place,
     time::{Instant, sleep_until},
 };
 use tracing::{info, warn};
@@ -65,8 +66,8 @@ pub struct Owner {
     settings: Settings,
     book: Book,
     journal: Journal,
-    /// The book could be read to its end: what is ours and not in it may go.
-    whole: bool,
+    /// How many links of ours no endpoint has; none: nobody has looked yet.
+    unknown: Option<usize>,
     /// What is in the book and not on the disk.
     unwritten: bool,
     links: Links,
@@ -105,7 +106,7 @@ impl Owner {
         reconciler: mpsc::Sender<crate::local::Request>,
         fleet: Fleet,
     ) -> anyhow::Result<Self> {
-        let (journal, book, whole) = Journal::open(state_dir)?;
+        let (journal, book) = Journal::open(state_dir)?;
         let endpoints = book.endpoints().count();
         if endpoints > 0 {
             info!(endpoints, "containers of before");
@@ -115,7 +116,7 @@ impl Owner {
             settings,
             book,
             journal,
-            whole,
+            unknown: None,
             unwritten: false,
             links: Links::open()?,
             grounds,
@@ -284,7 +285,7 @@ impl Owner {
         if lines.is_empty() && !self.unwritten {
             return Ok(());
         }
-        let written = self.journal.add(&self.book, lines);
+        let written = block_in_place(|| self.journal.add(&self.book, lines));
         written.map_err(|error| {
             let text = options::sentence(&error);
             Refusal::new(Reason::Disk, text)

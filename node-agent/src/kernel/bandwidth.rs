@@ -123,7 +123,7 @@ impl Look {
 }
 
 /// The device that what comes from an endpoint is led through.
-fn device(id: EndpointId) -> String {
+pub fn device(id: EndpointId) -> String {
     format!("wb{id}")
 }
 

@@ -15,7 +15,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use overlay::{
     datapath::{host::Sighting, observed::Hop},
     endpoint::{
-        Bandwidth, EndpointId,
+        EndpointId,
         link::{Bridge, Device, HOST_MAC},
         plan::{Seen, SeenLink, ours},
         step::{Change, Step},
@@ -27,13 +27,14 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::{
-    bandwidth::{self, BandwidthError, Bounded},
+    bandwidth::{self, BandwidthError},
     decode::{address, link::Interface, neighbour, route},
     look,
     message::{self, RouteRequest},
     netlink::{NetlinkError, Refusal, Request, Socket},
 };
 
+mod bounds;
 mod request;
 
 /// How the names of bridges begin.
@@ -179,8 +180,10 @@ impl Links {
 
     /// Takes devices out, all at once: the kernel waits once for each call.
     pub fn remove(&mut self, indices: &[u32]) -> Result<(), NetlinkError> {
-        if let [only] = indices {
-            return gone_is_fine(self.socket.ask(message::delete(*only), &mut |_| {}));
+        match indices {
+            [] => return Ok(()),
+            [only] => return gone_is_fine(self.socket.ask(message::delete(*only), &mut |_| {})),
+            [..] => {}
         }
         let answers = self
             .socket
@@ -204,52 +207,15 @@ impl Links {
         let mut names: Vec<String> = ours.into_iter().map(|link| link.name).collect();
         for id in bandwidth::look(&mut self.socket)?.left() {
             bandwidth::remove(&mut self.socket, id)?;
-            names.push(format!("wb{id}"));
+            names.push(bandwidth::device(id));
         }
-        if !indices.is_empty() {
-            self.remove(&indices)?;
-        }
+        self.remove(&indices)?;
         Ok(names)
     }
 
     /// The device of this name.
     pub fn link(&mut self, name: &str) -> Result<Option<Interface>, NetlinkError> {
         named(&mut self.socket, name)
-    }
-
-    /// Has an endpoint be as fast as it may be.
-    pub fn shape(
-        &mut self,
-        id: EndpointId,
-        bandwidth: &Bandwidth,
-        mtu: u32,
-    ) -> Result<(), BandwidthError> {
-        match self.index.get(&id.device()) {
-            Some(&index) => bandwidth::set(&mut self.socket, index, id, bandwidth, mtu).map(|_| ()),
-            None => Ok(()),
-        }
-    }
-
-    /// Has all endpoints be as fast as they may be, and no others be led around. Returns
-    /// those for which that failed.
-    pub fn keep_bounds(
-        &mut self,
-        all: impl Iterator<Item = (EndpointId, Bandwidth, u32)>,
-    ) -> Result<Vec<(EndpointId, BandwidthError)>, BandwidthError> {
-        let all: Vec<Bounded> = all
-            .map(|(id, bandwidth, mtu)| Bounded {
-                id,
-                index: self.index.get(&id.device()).copied(),
-                bandwidth,
-                mtu,
-            })
-            .collect();
-        bandwidth::keep(&mut self.socket, &all)
-    }
-
-    /// Removes what outlives the endpoint's own device.
-    pub fn unshape(&mut self, id: EndpointId) -> Result<(), BandwidthError> {
-        bandwidth::remove(&mut self.socket, id)
     }
 
     /// Is it one of ours that the kernel tells of?

@@ -53,6 +53,8 @@ pub enum Line {
     },
     /// No attachment so far has a greater one.
     Seq(u64),
+    /// Some of what was written before could not be read; later: it need not be known.
+    Torn(bool),
     /// People call it so.
     Named {
         network: NetworkName,
@@ -78,6 +80,7 @@ pub struct Book {
     taken: BTreeMap<Place, EndpointId>,
     past: BTreeMap<Place, Past>,
     seq: u64,
+    torn: bool,
 }
 
 impl Book {
@@ -91,6 +94,11 @@ impl Book {
 
     pub fn holds(&self) -> impl Iterator<Item = (&Place, &Key)> {
         self.holds.iter()
+    }
+
+    /// It may lack endpoints that there are.
+    pub fn is_torn(&self) -> bool {
+        self.torn
     }
 
     /// The number of the next attachment.
@@ -136,6 +144,7 @@ impl Book {
                 past,
             } => self.remember(Place { network, address }, past),
             Line::Seq(seq) => self.seq = self.seq.max(seq),
+            Line::Torn(torn) => self.torn = torn,
             Line::Named { network, key, who } => {
                 let id = EndpointId::of(&network, &key);
                 if let Some(endpoint) = self.endpoints.get_mut(&id) {
@@ -159,7 +168,8 @@ impl Book {
         });
         let endpoints = self.endpoints.values().cloned().map(Line::Attached);
         let seq = std::iter::once(Line::Seq(self.seq));
-        seq.chain(past).chain(holds).chain(endpoints)
+        let torn = self.torn.then_some(Line::Torn(true));
+        seq.chain(torn).chain(past).chain(holds).chain(endpoints)
     }
 
     /// The MACs of a network, and whose they are.

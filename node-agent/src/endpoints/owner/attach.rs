@@ -172,6 +172,7 @@ impl Owner {
             Some(sandbox::open(&attach.netns)?)
         };
         let ask = self.ask(attach, found.as_ref());
+        self.check_unknown(id)?;
         let made = self.book.attach(&ask, &families(attach, &ground), now());
         let made = made.map_err(|refused| refusal(&refused))?;
         let again = made.is_none();
@@ -183,6 +184,22 @@ impl Owner {
             again,
             told: attach.told,
         }))
+    }
+
+    /// A container that the book lacks may have any address.
+    fn check_unknown(&self, id: EndpointId) -> Result<(), Refusal> {
+        let is_safe = !self.book.is_torn() || self.book.endpoint(id).is_some();
+        if is_safe {
+            return Ok(());
+        }
+        let links = match self.unknown {
+            Some(links) => format!("{links} links of unknown containers are there"),
+            None => "it has not been seen yet which containers there are".into(),
+        };
+        let text = format!(
+            "some of this host's list of endpoints could not be read, and {links}: end those containers, or remove their links by `weft ipam repair`"
+        );
+        Err(Refusal::new(Reason::NotReady, text))
     }
 
     fn ask(&self, attach: &Attach, found: Option<&Found>) -> Ask {

@@ -1,6 +1,6 @@
 //! Is everything as the book says, and the book as the world is?
 
-use overlay::endpoint::{plan::ours, step::Step};
+use overlay::endpoint::{book::Line, step::Step};
 use socket::words::{Finding, Reason, Refusal};
 use tokio::task::block_in_place;
 
@@ -11,12 +11,7 @@ impl Owner {
         let mut findings = self.of_the_book();
         let seen = block_in_place(|| self.links.look(&self.known()));
         let seen = seen.map_err(|error| Refusal::new(Reason::Kernel, options::sentence(&error)))?;
-        let known = self.known();
-        let orphans = seen
-            .links
-            .iter()
-            .filter(|link| ours(link) && !known.iter().any(|device| device.name() == link.name));
-        findings.extend(orphans.map(|link| Finding {
+        findings.extend(self.unknown_of(&seen).map(|link| Finding {
             problem: format!("{} is in the kernel, and no endpoint has it", link.name),
             remedy: Some("removed".into()),
         }));
@@ -27,7 +22,7 @@ impl Owner {
             remedy: Some("done".into()),
         }));
         if repair {
-            self.whole = true;
+            self.book.apply(Line::Torn(false));
             let written = self.journal.write_anew(&self.book);
             written.map_err(|error| Refusal::new(Reason::Disk, options::sentence(&error)))?;
             self.look().await;
@@ -37,11 +32,11 @@ impl Owner {
 
     fn of_the_book(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if !self.whole {
+        if self.book.is_torn() {
             findings.push(Finding {
-                problem: "the end of the list of endpoints could not be read".into(),
+                problem: "some of the list of endpoints could not be read".into(),
                 remedy: Some(
-                    "what is known now is written anew; links of others are removed".into(),
+                    "what is known now is all there is; links of others are removed".into(),
                 ),
             });
         }

@@ -73,9 +73,11 @@ impl Owner {
                 Line::Detached { network, key, .. } | Line::Named { network, key, .. } => {
                     Some(EndpointId::of(network, key))
                 }
-                Line::Held { .. } | Line::Released { .. } | Line::Past { .. } | Line::Seq(_) => {
-                    None
-                }
+                Line::Held { .. }
+                | Line::Released { .. }
+                | Line::Past { .. }
+                | Line::Seq(_)
+                | Line::Torn(_) => None,
             })
             .collect();
         if changed.is_empty() {

@@ -3,17 +3,24 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use options::clock;
-use overlay::endpoint::{
-    EndpointId, Form,
-    book::Line,
-    link::Device,
-    plan::{Desired, Seen, plan},
-    step::Step,
+use overlay::{
+    endpoint::{
+        EndpointId, Form,
+        book::Line,
+        link::Device,
+        plan::{Desired, Kind, Seen, SeenLink, ours, plan},
+        step::Step,
+    },
+    name::NetworkName,
 };
 use tokio::{task::block_in_place, time::Instant};
 use tracing::{info, warn};
 
-use super::{super::sandbox, Owner, program::Coming};
+use super::{
+    super::{ground::answers_loopback, sandbox},
+    Owner,
+    program::Coming,
+};
 
 /// The kernel tells of many things at once: they are looked at together.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -75,6 +82,7 @@ impl Owner {
                 return;
             }
         };
+        self.count_unknown(&seen);
         let steps = self.steps(&seen);
         block_in_place(|| {
             self.mend(&steps);
@@ -101,6 +109,34 @@ impl Owner {
         steps
     }
 
+    /// Links of ours that no endpoint has.
+    pub(super) fn unknown_of<'a>(
+        &self,
+        seen: &'a Seen,
+    ) -> impl Iterator<Item = &'a SeenLink> + use<'a> {
+        let known: BTreeSet<String> = self.known().into_iter().map(Device::name).collect();
+        let links = seen.links.iter();
+        links.filter(move |link| ours(link) && !known.contains(&link.name))
+    }
+
+    /// A torn book lacks nothing that matters once all that is in the kernel is in it.
+    fn count_unknown(&mut self, seen: &Seen) {
+        let unknown = self.unknown_of(seen);
+        let unknown = unknown.filter(|link| link.kind == Kind::Veth).count();
+        if self.book.is_torn() && self.unknown != Some(unknown) {
+            if unknown == 0 {
+                info!("all links of containers are known");
+                self.write_or_owe(&[Line::Torn(false)]);
+            } else {
+                warn!(
+                    links = unknown,
+                    "links of unknown containers: nothing new is attached until they are gone, or `weft ipam repair` removes them"
+                );
+            }
+        }
+        self.unknown = Some(unknown);
+    }
+
     /// Every device that an endpoint of the book has.
     pub(super) fn known(&self) -> BTreeSet<Device> {
         self.desired().known
@@ -108,11 +144,17 @@ impl Owner {
 
     fn desired(&self) -> Desired {
         let mut desired = Desired {
-            whole: self.whole,
+            whole: !self.book.is_torn(),
             ..Desired::default()
         };
         let going = self.going.iter().copied();
         desired.known.extend(going.map(Device::Endpoint));
+        let loopback: BTreeSet<&NetworkName> = self
+            .book
+            .endpoints()
+            .filter(|endpoint| answers_loopback(&endpoint.publish))
+            .map(|endpoint| &endpoint.network)
+            .collect();
         for endpoint in self.book.endpoints() {
             let id = endpoint.id();
             desired.known.insert(Device::Endpoint(id));
@@ -127,7 +169,7 @@ impl Owner {
             let wanted = ground.wanted(endpoint);
             if wanted.form == Form::Bridge {
                 let device = Device::Bridge(wanted.vni);
-                let loopback = self.bridge_answers_loopback(&endpoint.network);
+                let loopback = loopback.contains(&endpoint.network);
                 desired.known.insert(device);
                 desired.bridges.insert(device, ground.bridge(loopback));
             }

@@ -227,10 +227,15 @@ fn its_lines_make_the_same_book_again() {
         .hold(&network(), &subnets, Family::V6, None, &by, NOW)
         .expect("there is room");
     book.apply(line.expect("it is new"));
+    // Nobody forgets that something was not read, but by a word.
+    book.apply(Line::Torn(true));
     let mut again = Book::default();
     for line in book.lines() {
         let text = serde_json::to_vec(&line).expect("JSON");
         again.apply(serde_json::from_slice(&text).expect("a line"));
     }
     assert_eq!(again, book);
+    assert!(again.is_torn());
+    again.apply(Line::Torn(false));
+    assert!(!again.is_torn());
 }
