@@ -7,11 +7,11 @@ use std::{
 };
 
 use overlay::endpoint::Sandbox;
-use rustix::fs::fstatfs;
+use rustix::fs::{FsWord, fstatfs};
 use socket::words::{Reason, Refusal};
 
 /// `NSFS_MAGIC`
-const NAMESPACES: i64 = 0x6e73_6673;
+const NAMESPACES: FsWord = 0x6e73_6673;
 /// `IFNAMSIZ`, with the zero at its end.
 const LONGEST: usize = 15;
 
@@ -35,8 +35,7 @@ pub fn open(path: &str) -> Result<Found, Refusal> {
     }
     let file = File::open(path).map_err(|error| missing(&error))?;
     let kind = fstatfs(&file).map_err(|error| missing(&io::Error::from(error)))?;
-    #[allow(clippy::unnecessary_cast)] // its width differs between machines
-    if kind.f_type as i64 != NAMESPACES {
+    if kind.f_type != NAMESPACES {
         return Err(missing(&"that is an ordinary file"));
     }
     let (inode, born) = identity(path, &file.metadata().map_err(|error| missing(&error))?);
