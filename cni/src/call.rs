@@ -111,10 +111,15 @@ impl Attachment {
     }
 }
 
-fn is_container(id: &str) -> Result<(), Failure> {
+/// Of containers and of networks, as the specification has them.
+pub fn is_plain(name: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
-    let starts = id.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    if starts && id.bytes().all(allowed) && id.len() <= ID_MOST {
+    let first = name.bytes().next();
+    first.is_some_and(|c| c.is_ascii_alphanumeric()) && name.bytes().all(allowed)
+}
+
+fn is_container(id: &str) -> Result<(), Failure> {
+    if is_plain(id) && id.len() <= ID_MOST {
         return Ok(());
     }
     Err(Failure::environment(format!(

@@ -6,7 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-use cni::conf::{NETWORK, SOCKET};
+use cni::{
+    call::is_plain,
+    conf::{NETWORK, SOCKET},
+};
 
 use crate::{
     install::{Engine, Place},
@@ -90,12 +93,7 @@ fn place(words: &[String]) -> Result<Place, String> {
 
 /// As the specification wants it, and as a file's name needs it.
 fn name(name: String) -> Result<String, String> {
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
-    let starts = name
-        .bytes()
-        .next()
-        .is_some_and(|c| c.is_ascii_alphanumeric());
-    if starts && name.bytes().all(allowed) && name.len() <= 128 {
+    if is_plain(&name) && name.len() <= 128 {
         return Ok(name);
     }
     Err(format!(

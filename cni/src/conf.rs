@@ -9,7 +9,7 @@ use socket::words::Attach;
 use crate::{
     call::{Arguments, Attachment},
     failure::{Code, Failure},
-    loose::Loose,
+    loose::{self, Loose},
     outcome::Outcome,
     runtime::Runtime,
     version::Version,
@@ -21,8 +21,6 @@ pub const NETWORK: &str = "default";
 pub const SOCKET: &str = "/run/weft/agent.sock";
 /// By which configuration an endpoint came: two may lead to one network.
 pub const CONF_LABEL: &str = "cni.dev/network";
-/// A configuration with the longest of chains takes a hundredth of this.
-pub const LONGEST: usize = 1 << 20;
 
 /// What every verb needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +49,7 @@ pub struct Stdin(Map<String, Value>);
 
 impl Stdin {
     pub fn read(bytes: &[u8]) -> Result<Self, Failure> {
-        let msg = "standard input is no network configuration";
-        if bytes.len() > LONGEST {
-            let details = format!("it is longer than {LONGEST} bytes");
-            return Err(Failure::new(Code::Decode, msg, details));
-        }
-        let read = serde_json::from_slice(bytes);
-        read.map(Self)
-            .map_err(|error| Failure::new(Code::Decode, msg, error.to_string()))
+        loose::read(bytes, "standard input is no network configuration").map(Self)
     }
 
     /// In the words of whoever wrote it.

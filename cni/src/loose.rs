@@ -3,13 +3,25 @@
 
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
+
+/// A configuration with the longest of chains takes a hundredth of this.
+pub const LONGEST: usize = 1 << 20;
 
 /// An object, and where it is, for the sentence about what is wrong in it.
 #[derive(Debug, Clone)]
 pub struct Loose<'a> {
     map: Option<&'a Map<String, Value>>,
     place: String,
+}
+
+/// All of standard input; `otherwise` says what it is not.
+pub fn read(bytes: &[u8], otherwise: &str) -> Result<Map<String, Value>, Failure> {
+    let failed = |details| Failure::new(Code::Decode, otherwise, details);
+    if bytes.len() > LONGEST {
+        return Err(failed(format!("it is longer than {LONGEST} bytes")));
+    }
+    serde_json::from_slice(bytes).map_err(|error| failed(error.to_string()))
 }
 
 impl<'a> Loose<'a> {

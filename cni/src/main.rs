@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use cni::conf::LONGEST;
+use cni::loose::LONGEST;
 
 mod command;
 mod install;

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use socket::words::{Attach, Attached, Detach};
 
 use crate::{
-    conf::{LONGEST, NETWORK, SOCKET},
-    failure::{Code, Failure},
-    loose::Loose,
+    conf::{NETWORK, SOCKET},
+    failure::Failure,
+    loose::{self, Loose},
     runtime::{address, host_address, in_rows},
 };
 
@@ -31,13 +31,7 @@ pub struct Setup {
 }
 
 pub fn read(bytes: &[u8]) -> Result<Map<String, Value>, Failure> {
-    let msg = "standard input is not what netavark writes";
-    if bytes.len() > LONGEST {
-        let details = format!("it is longer than {LONGEST} bytes");
-        return Err(Failure::new(Code::Decode, msg, details));
-    }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::new(Code::Decode, msg, error.to_string()))
+    loose::read(bytes, "standard input is not what netavark writes")
 }
 
 pub fn info() -> Value {

@@ -151,18 +151,24 @@ impl Session {
     /// Runs to its end, and cleans up after it.
     ///
     /// `joined` was granted with the session; `left` is yet to be joined, one by one.
-    pub async fn run(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn holds what it is given twice, and there are ten thousand"
+    )]
+    pub fn run(
         mut self,
         joined: Vec<Joined>,
         left: Vec<Join>,
         mut input: Streaming<v1::AgentMessage>,
-    ) {
-        // What happens once or seldom is boxed: ten thousand sessions wait in `talk`.
-        let over = match Box::pin(self.begin(joined, left)).await {
-            Ok(()) => self.talk(&mut input).await,
-            Err(over) => over,
-        };
-        Box::pin(self.close(over, &mut input)).await;
+    ) -> impl Future<Output = ()> {
+        async move {
+            // What happens once or seldom is boxed: ten thousand sessions wait in `talk`.
+            let over = match Box::pin(self.begin(joined, left)).await {
+                Ok(()) => self.talk(&mut input).await,
+                Err(over) => over,
+            };
+            Box::pin(self.close(over, &mut input)).await;
+        }
     }
 
     async fn begin(&mut self, joined: Vec<Joined>, left: Vec<Join>) -> Result<(), Over> {

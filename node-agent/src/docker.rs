@@ -4,6 +4,7 @@
 //! - [`words`]: what it asks. [`ipam`] and [`network`]: what is done about it.
 //! - [`pool`]: which Weft network a pool of Docker's is, and which of its addresses.
 //! - [`port`]: published ports. [`route`]: what a container's interface is given.
+//! - [`key`]: by which keys the agent knows all of it.
 //! - [`notes`]: what Docker tells once, and never again.
 //! - [`names`]: what containers are called, which Docker tells no plugin. [`stale`]: what
 //!   it forgot. [`api`]: how it is asked.
@@ -45,6 +46,7 @@ use crate::{
 
 pub mod api;
 pub mod ipam;
+pub mod key;
 pub mod listen;
 pub mod names;
 pub mod network;

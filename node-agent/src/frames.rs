@@ -39,6 +39,8 @@ pub struct Frames {
 #[derive(Debug, Default)]
 pub struct Found {
     pub frames: Vec<Vec<u8>>,
+    /// There is such a file.
+    pub there: bool,
     /// How many bytes could be read, and how many there are.
     pub good: usize,
     pub length: usize,
@@ -47,9 +49,9 @@ pub struct Found {
 impl Frames {
     /// What the file holds; nothing where there is none.
     pub fn open(path: PathBuf, magic: &'static [u8]) -> Result<(Self, Found), FramesError> {
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        let (bytes, there) = match fs::read(&path) {
+            Ok(bytes) => (bytes, true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), false),
             Err(source) => {
                 let what = "read";
                 return Err(FramesError { what, path, source });
@@ -58,6 +60,7 @@ impl Frames {
         let (frames, good) = read(&bytes, magic);
         let found = Found {
             frames,
+            there,
             good,
             length: bytes.len(),
         };

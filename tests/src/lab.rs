@@ -29,6 +29,7 @@ mod ping;
 mod pinger;
 mod place;
 mod plan;
+mod small_disk;
 mod switch;
 mod tcp;
 
@@ -42,6 +43,7 @@ pub use ping::{Fragments, Pings, ping, ping_sized};
 pub use pinger::{Lost, Pinged, Pinger};
 pub use place::Place;
 pub use plan::{Ground, Plan};
+pub use small_disk::SmallDisk;
 pub use switch::Switch;
 pub use tcp::{Stream, Streamed, tcp};
 

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use tests::{
     controller::{Controller, refused},
-    lab::{Agent, Host, Lab, Part, Picture, ping},
+    lab::{Agent, Lab, Part, Picture, SmallDisk, ping},
     wait::patiently,
 };
 
@@ -112,34 +112,13 @@ fn an_agents_identity() -> Result<()> {
     Picture::of(lab.host(1), "weft1")?.ensure_same(&before)
 }
 
-/// A disk of its own, so small that it can be filled.
-fn small_disk(host: &Host) -> Result<()> {
-    let state = host.directory().join("state");
-    let state = state.to_str().context("a path")?;
-    let mount = r#"mkdir -p "$1" && mount -t tmpfs -o size=64k tmpfs "$1""#;
-    host.done(&["sh", "-ec", mount, "sh", state]).map(drop)
-}
-
-fn fill(host: &Host) -> Result<()> {
-    let state = host.directory().join("state");
-    let script = r#"cd "$1"; cat /dev/zero >filler 2>/dev/null || [ -s filler ]"#;
-    let state = state.to_str().context("a path")?;
-    host.done(&["sh", "-c", script, "sh", state]).map(drop)
-}
-
-fn empty(host: &Host) -> Result<()> {
-    let filler = host.directory().join("state/filler");
-    let filler = filler.to_str().context("a path")?;
-    host.done(&["rm", filler]).map(drop)
-}
-
 #[test]
 fn a_full_disk_under_an_agent() -> Result<()> {
     let mut lab = Lab::new(2)?;
     lab.start_controller(&[])?;
     let host = lab.host(1);
-    small_disk(host)?;
-    fill(host)?;
+    let disk = SmallDisk::of(host)?;
+    disk.fill()?;
     // Without room for who it is, it is nobody.
     let mut agent = Agent::new(host, &lab.controller_urls()?, &[])?;
     agent.launch()?;
@@ -152,9 +131,9 @@ fn a_full_disk_under_an_agent() -> Result<()> {
     let nobody = lab.weft(&["node", "list"])?;
     assert_eq!(nobody.as_array().map(Vec::len), Some(0), "{nobody}");
 
-    empty(host)?;
+    disk.empty()?;
     agent.start()?;
-    fill(host)?;
+    disk.fill()?;
     // The disk is for the next start; a new peer is for now.
     let mut other = lab.agent(2, &[])?;
     let (one, two) = (lab.container_on(1)?, lab.container_on(2)?);
@@ -176,7 +155,7 @@ fn a_full_disk_under_an_agent() -> Result<()> {
         Ok(())
     })?;
     Picture::of(host, "weft1")?.ensure_same(&before)?;
-    empty(host)?;
+    disk.empty()?;
     agent.ready()?;
     other.ready()?;
     Picture::of(host, "weft1")?.ensure_same(&before)

@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
-use super::{CONF_LABEL, Conf, LONGEST, Stdin, Wish};
+use super::{CONF_LABEL, Conf, Stdin, Wish};
 use crate::{
     call::{Arguments, Attachment},
     failure::{Code, Failure},
+    loose::LONGEST,
     version::Version,
 };
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use overlay::{
-    endpoint::{Form, Key},
+    endpoint::Form,
     hash::fnv1a,
     subnet::{Family, Subnet},
 };
@@ -12,14 +12,12 @@ use socket::words::{Ground, Held, Hold, Reason, Refusal, Unhold};
 
 use super::{
     CallError, Driver,
+    key::{self, BEFORE},
     pool::{self, Pool, PoolError},
     words::{
         GATEWAY, GivenAddress, GivenPool, ReleaseAddress, ReleasePool, RequestAddress, RequestPool,
     },
 };
-
-/// Who holds what dockerd says it gave out before it was restarted.
-const BEFORE: &str = "docker/before";
 
 impl Driver {
     pub(super) async fn request_pool(&self, ask: &RequestPool) -> Result<GivenPool, CallError> {
@@ -66,9 +64,9 @@ impl Driver {
         let address = match (ask.mac(), asked) {
             (None, Some(asked)) => self.hold_again(&pool, asked).await?,
             (None, None) => self.hold(&pool, None, BEFORE).await?.address,
-            (Some(mac), Some(asked)) => self.hold(&pool, Some(asked), &by(mac)).await?.address,
+            (Some(mac), Some(asked)) => self.hold(&pool, Some(asked), mac).await?.address,
             (Some(mac), None) => match pool.range {
-                None => self.hold(&pool, None, &by(mac)).await?.address,
+                None => self.hold(&pool, None, mac).await?.address,
                 Some(range) => self.hold_in(&pool, range, own, mac).await?,
             },
         };
@@ -105,7 +103,7 @@ impl Driver {
         mac: &str,
     ) -> Result<IpAddr, CallError> {
         for candidate in pool::candidates(range, own, fnv1a(mac.as_bytes())) {
-            match self.hold(pool, Some(candidate), &by(mac)).await {
+            match self.hold(pool, Some(candidate), mac).await {
                 Ok(held) => return Ok(held.address),
                 // Somebody's, or nobody's to have.
                 Err(refusal) if matches!(refusal.reason, Reason::Taken | Reason::Bad) => {}
@@ -117,9 +115,8 @@ impl Driver {
     }
 
     async fn hold(&self, pool: &Pool, asked: Option<IpAddr>, by: &str) -> Result<Held, Refusal> {
-        let by: Key = by
-            .parse()
-            .map_err(|error| Refusal::new(Reason::Bad, format!("{by:?}: {error}")))?;
+        let by =
+            key::of(by).map_err(|error| Refusal::new(Reason::Bad, format!("{by:?}: {error}")))?;
         let hold = Hold {
             network: pool.network.clone(),
             address: asked,
@@ -128,10 +125,6 @@ impl Driver {
         };
         self.patiently(|| self.door.hold(hold.clone())).await
     }
-}
-
-fn by(mac: &str) -> String {
-    format!("docker/{mac}")
 }
 
 fn gateway(

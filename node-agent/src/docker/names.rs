@@ -19,6 +19,7 @@ use tracing::{debug, info};
 
 use super::{
     api::{LONGEST_LINE, ask, follow as open},
+    key,
     notes::Notes,
     stale::{Kept, Known},
 };
@@ -181,7 +182,7 @@ async fn learn(
         let Some(noted) = noted.map_err(io::Error::other)? else {
             continue;
         };
-        let Ok(key) = format!("docker/{endpoint_id}").parse() else {
+        let Ok(key) = key::of(&endpoint_id) else {
             continue;
         };
         let network = noted.network;

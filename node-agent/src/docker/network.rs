@@ -14,7 +14,7 @@ use thiserror::Error;
 use tracing::info;
 
 use super::{
-    CallError, Driver,
+    CallError, Driver, key,
     notes::{Change, EndpointNote, NetworkNote},
     pool::{self, ADDRESS_SPACE, NETWORK},
     port::{self, PortError},
@@ -122,7 +122,7 @@ impl Driver {
         };
         let attach = Attach {
             network: noted.network,
-            key: key(id)?,
+            key: endpoint_key(id)?,
             netns: ask.sandbox_key.clone(),
             // Docker gives it a name of its own.
             interface: "eth0".to_owned(),
@@ -150,7 +150,7 @@ impl Driver {
     }
 
     pub(super) async fn oper_info(&self, ask: &EndpointOf) -> Result<Value, CallError> {
-        let key = key(&ask.endpoint_id)?;
+        let key = endpoint_key(&ask.endpoint_id)?;
         let shown = self.door.list().await?;
         let shown = shown.into_iter().find(|shown| shown.endpoint.key == key);
         let publish = shown.map(|shown| shown.endpoint.publish);
@@ -160,7 +160,7 @@ impl Driver {
     }
 
     async fn detach(&self, ask: &EndpointOf) -> Result<(), CallError> {
-        let key = key(&ask.endpoint_id)?;
+        let key = endpoint_key(&ask.endpoint_id)?;
         let Some(network) = self.network_of(ask, &key).await? else {
             return Ok(());
         };
@@ -194,9 +194,8 @@ impl Driver {
     async fn guess(&self, addresses: &[IpAddr]) -> Result<NetworkNote, CallError> {
         let grounds = self.door.grounds().await?;
         let holds = |ground: &&Ground| {
-            let all = ground.pools.iter();
-            all.clone()
-                .any(|pool| addresses.iter().any(|address| pool.holds(*address)))
+            let mut pools = ground.pools.iter();
+            pools.any(|pool| addresses.iter().any(|address| pool.holds(*address)))
         };
         let ground = grounds.iter().find(holds);
         let ground = ground.ok_or_else(|| NetworkError::Nobodys(format!("{addresses:?}")))?;
@@ -207,9 +206,8 @@ impl Driver {
     }
 }
 
-fn key(endpoint_id: &str) -> Result<Key, CallError> {
-    let key = format!("docker/{endpoint_id}").parse();
-    key.map_err(|_| NetworkError::NoEndpoint(endpoint_id.to_owned()).into())
+fn endpoint_key(endpoint_id: &str) -> Result<Key, CallError> {
+    key::of(endpoint_id).map_err(|_| NetworkError::NoEndpoint(endpoint_id.to_owned()).into())
 }
 
 /// Whose addresses these are. The pool says it; where it says nothing, the gateway does.

@@ -3,11 +3,13 @@
 
 use std::{collections::BTreeSet, io};
 
-use overlay::endpoint::Key;
 use socket::words::{Detach, Hold, Unhold};
 use tracing::{info, warn};
 
-use super::notes::{Change, Notes};
+use super::{
+    key,
+    notes::{Change, Notes},
+};
 use crate::endpoints::Door;
 
 /// What the containers have that Docker knows.
@@ -40,7 +42,7 @@ impl Kept {
     pub fn without(mut self, known: &Known) -> Self {
         self.endpoints.retain(|id| !known.endpoints.contains(id));
         self.holds
-            .retain(|hold| mac(&hold.by).is_some_and(|mac| !known.macs.contains(mac)));
+            .retain(|hold| key::mac(&hold.by).is_some_and(|mac| !known.macs.contains(mac)));
         self
     }
 
@@ -55,7 +57,7 @@ impl Kept {
     pub async fn forget(self, door: &Door, notes: &Notes) -> io::Result<()> {
         for id in self.endpoints {
             let noted = notes.endpoint(&id).await.map_err(io::Error::other)?;
-            let (Some(noted), Ok(key)) = (noted, format!("docker/{id}").parse()) else {
+            let (Some(noted), Ok(key)) = (noted, key::of(&id)) else {
                 continue;
             };
             info!(%key, network = %noted.network, "Docker knows no container of it any more");
@@ -84,12 +86,6 @@ impl Kept {
         }
         Ok(())
     }
-}
-
-/// Of the container that an address is held for.
-fn mac(by: &Key) -> Option<&str> {
-    let mac = by.as_str().strip_prefix("docker/")?;
-    mac.contains(':').then_some(mac)
 }
 
 #[cfg(test)]

@@ -35,7 +35,9 @@ impl Journal {
             return Err(JournalError::Foreign(file));
         }
         let mut book = Book::default();
-        let mut torn = found.good < found.length;
+        // One that was ever written has its first line.
+        let is_empty = found.there && found.length == 0;
+        let mut torn = is_empty || found.good < found.length;
         for frame in &found.frames {
             match serde_json::from_slice(frame) {
                 Ok(line) => book.apply(line),

@@ -21,8 +21,8 @@ const HOLD: &str = r#"
 disk=$1 name=$2 system=$3 programs=$4 temporary=$5 top=
 read -r pid rest </proc/self/stat
 layered() {
-    mkdir -p "$disk/layers/$1" "$disk/work/$1"
-    layers="lowerdir=$2,upperdir=$disk/layers/$1,workdir=$disk/work/$1"
+    mkdir -p "$disk/layers/$1" "$disk/scratch/$1"
+    layers="lowerdir=$2,upperdir=$disk/layers/$1,workdir=$disk/scratch/$1"
     mount -t overlay -o "$layers" overlay "$3"
 }
 mkdir -p "$disk/cgroup" "$disk/top"
