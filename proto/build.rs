@@ -2,9 +2,10 @@
 
 use std::{env, io, path::PathBuf};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "weft/v1/agent.proto",
     "weft/v1/endpoint.proto",
+    "weft/v1/fleet.proto",
     "weft/v1/lease.proto",
     "weft/v1/network.proto",
     "weft/v1/node.proto",

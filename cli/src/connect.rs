@@ -3,9 +3,9 @@
 use std::{str::FromStr, time::Duration};
 
 use proto::v1::{
-    endpoint_service_client::EndpointServiceClient, lease_service_client::LeaseServiceClient,
-    network_service_client::NetworkServiceClient, node_service_client::NodeServiceClient,
-    status_service_client::StatusServiceClient,
+    endpoint_service_client::EndpointServiceClient, fleet_service_client::FleetServiceClient,
+    lease_service_client::LeaseServiceClient, network_service_client::NetworkServiceClient,
+    node_service_client::NodeServiceClient, status_service_client::StatusServiceClient,
 };
 use thiserror::Error;
 use tokio::time::timeout;
@@ -88,6 +88,10 @@ impl Connection {
 
     pub fn endpoints(&self) -> EndpointServiceClient<Channel> {
         EndpointServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    pub fn fleet(&self) -> FleetServiceClient<Channel> {
+        FleetServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     pub fn nodes(&self) -> NodeServiceClient<Channel> {

@@ -22,6 +22,9 @@ pub enum Failure {
     Broken { url: String, reason: String },
     #[error("{url} is not ready: {reason}")]
     NotReady { url: String, reason: String },
+    /// A node's agent cannot be asked, or cannot answer, just now.
+    #[error("{0}")]
+    NodeNotReady(String),
     #[error("{0}")]
     BadRequest(String),
     #[error("{0}")]
@@ -57,7 +60,8 @@ impl Failure {
             Self::NoController { .. }
             | Self::Late { .. }
             | Self::Broken { .. }
-            | Self::NotReady { .. } => Exit::NotReady,
+            | Self::NotReady { .. }
+            | Self::NodeNotReady(_) => Exit::NotReady,
             Self::Agent(error) => of_agent(error),
             Self::BadRequest(_) | Self::Log(_) => Exit::BadUsage,
             Self::Refused(_)

@@ -5,7 +5,8 @@ use overlay::name::NodeName;
 use proto::v1;
 
 use crate::{
-    connect::Connection,
+    ask::{Asker, Question},
+    connect::{Connection, Reach},
     failure::Failure,
     output::{self, Output, section, table_of},
 };
@@ -35,9 +36,35 @@ Example:
 
 To let the same machine in again, have its agent make a new id.")]
     Remove { name: NodeName },
+    /// Ask a node's agent, as tools of its host would, and print what it answers
+    #[command(after_help = "\
+Examples:
+  weft node ask web-1 /status
+  weft node ask web-1 /metrics
+  weft node ask web-1 /ipam/check --method POST
+
+It goes through the controller that has the agent's session. The exit code is 1 where
+the agent refuses, and 3 where it cannot answer just now.")]
+    Ask {
+        name: NodeName,
+        /// A door of the agent that is open from afar
+        path: String,
+        #[arg(long, value_name = "METHOD", default_value = "GET")]
+        method: Method,
+    },
 }
 
-pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result<(), Failure> {
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+pub async fn run(verb: Verb, reach: &Reach, output: &Output) -> Result<(), Failure> {
+    let connection = Connection::open(reach).await?;
     let mut nodes = connection.nodes();
     match verb {
         Verb::List => {
@@ -61,7 +88,26 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
             let released = output::counted(answer.released_leases, "lease");
             output.done(&format!("node {name} is removed, {released} released"))
         }
+        Verb::Ask { name, path, method } => ask(&name, &path, method, reach).await,
     }
+}
+
+async fn ask(name: &NodeName, path: &str, method: Method, reach: &Reach) -> Result<(), Failure> {
+    let method = match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+    };
+    let question = Question {
+        method,
+        ..Question::get(path, reach.timeout)
+    };
+    let answer = Asker::open(reach).await?.ask(name, &question).await?;
+    if !answer.is_good() {
+        return Err(answer.refusal(name));
+    }
+    output::bytes(&answer.body)
 }
 
 fn described(detail: &NodeDetail, output: &Output) -> String {

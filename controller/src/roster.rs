@@ -11,7 +11,11 @@ use overlay::{
 use proto::v1;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::feed::Feed;
+use crate::{feed::Feed, session::Output};
+
+pub use line::{Asking, Line, LineError};
+
+mod line;
 
 /// Of the peers that an agent names as troubled, so many are remembered.
 const MOST_TROUBLED: usize = 20;
@@ -40,6 +44,8 @@ pub struct Present {
     pub reason: String,
     /// Of each network it has joined.
     pub networks: BTreeMap<NetworkName, Word>,
+    /// None: its agent is too old to be asked anything.
+    pub line: Option<Box<Line>>,
     end: oneshot::Sender<End>,
 }
 
@@ -71,6 +77,7 @@ impl Roster {
         address: Option<SocketAddr>,
         version: String,
         networks: impl IntoIterator<Item = NetworkName>,
+        line: Option<Output>,
     ) -> oneshot::Receiver<End> {
         self.end(&node, End::TakenOver);
         let (end, ended) = oneshot::channel();
@@ -85,6 +92,7 @@ impl Roster {
                 .into_iter()
                 .map(|network| (network, Word::default()))
                 .collect(),
+            line: line.map(|output| Box::new(Line::new(output))),
             end,
         };
         self.present.insert(node, present);
@@ -103,6 +111,11 @@ impl Roster {
         {
             self.present.remove(node);
         }
+    }
+
+    /// Whatever session the node has here.
+    pub fn get_mut(&mut self, node: &NodeName) -> Option<&mut Present> {
+        self.present.get_mut(node)
     }
 
     pub fn get(&self, node: &NodeName) -> Option<&Present> {

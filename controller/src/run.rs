@@ -10,9 +10,9 @@ use overlay::{
 use proto::{
     shared::agent_service_server::AgentServiceServer,
     v1::{
-        endpoint_service_server::EndpointServiceServer, lease_service_server::LeaseServiceServer,
-        network_service_server::NetworkServiceServer, node_service_server::NodeServiceServer,
-        status_service_server::StatusServiceServer,
+        endpoint_service_server::EndpointServiceServer, fleet_service_server::FleetServiceServer,
+        lease_service_server::LeaseServiceServer, network_service_server::NetworkServiceServer,
+        node_service_server::NodeServiceServer, status_service_server::StatusServiceServer,
     },
 };
 use tokio::{
@@ -42,8 +42,8 @@ use crate::{
     ops::{self, Ops},
     seats::Seats,
     services::{
-        agent::Sessions, endpoint::Endpoints, lease::Leases, network::Networks, node::Nodes,
-        status::StatusReport,
+        agent::Sessions, endpoint::Endpoints, fleet::Fleet, lease::Leases, network::Networks,
+        node::Nodes, status::StatusReport,
     },
 };
 
@@ -240,6 +240,10 @@ fn serve(
         .add_service(AgentServiceServer::new(agents).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(
             EndpointServiceServer::new(endpoints).max_decoding_message_size(LARGEST_REQUEST),
+        )
+        .add_service(
+            FleetServiceServer::new(Fleet::new(keeper()))
+                .max_decoding_message_size(LARGEST_REQUEST),
         )
         .add_service(LeaseServiceServer::new(leases).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod endpoint;
+pub mod fleet;
 pub mod lease;
 pub mod network;
 pub mod node;

@@ -114,12 +114,13 @@ impl Session {
             .iter()
             .map(|join| join.network.clone())
             .collect();
+        let line = hello.answers.then(|| output.clone());
         let end = keeper
             .with(move |state| {
                 let current = is_current(state.registry(), &node, sid);
                 let end = state
                     .roster
-                    .enter(node.clone(), sid, address, version, networks);
+                    .enter(node.clone(), sid, address, version, networks, line);
                 // It may have been taken over since it was opened.
                 if !current {
                     state.roster.end(&node, End::TakenOver);

@@ -134,6 +134,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         report: reported,
         endpoints: attached,
         known,
+        doors: doors.clone().socket(),
     };
     let (told, heard) = mpsc::channel(BACKLOG);
     let urls = options.controller;

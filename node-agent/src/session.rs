@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use overlay::{
     decide::lease::Vtep,
     hash::fnv1a,
@@ -16,7 +17,7 @@ use overlay::{
     txn::Revision,
 };
 use proto::{
-    decode::BadField,
+    decode::{self, BadField},
     v1::{self, agent_message, agent_service_client::AgentServiceClient, controller_message},
 };
 use thiserror::Error;
@@ -34,12 +35,14 @@ use uuid::Uuid;
 
 use crate::identity::{Identity, IdentityError};
 
+use answering::Answering;
 pub use talk::{Talk, replay};
 use telling::Telling;
 pub use telling::{Endpoints, Known, KnownOf, OfNetwork};
 pub use told::Told;
 use voice::{Said, Voice, join, room};
 
+mod answering;
 mod talk;
 mod telling;
 mod told;
@@ -77,6 +80,8 @@ pub struct Member {
     pub endpoints: watch::Receiver<Endpoints>,
     /// What the fleet knows of it.
     pub known: watch::Sender<Known>,
+    /// What may be asked of it; from afar only what [`overlay::afar`] names.
+    pub doors: Router,
 }
 
 #[derive(Debug, Error)]
@@ -216,6 +221,7 @@ async fn one(
         networks: first.by_ref().take(MOST_AT_ONCE).collect(),
         cluster: held.cluster.clone(),
         agent_version: member.version.clone(),
+        features: vec![decode::ASK.into()],
     };
     let rest: Vec<v1::Join> = first.collect();
     let (say, words) = mpsc::channel(BACKLOG);
@@ -237,6 +243,7 @@ async fn one(
     let mut talk = Talk::default();
     let mut telling = Telling::new(&member.known);
     let mut outbox = VecDeque::new();
+    let mut answering = Answering::new(member.doors.clone());
     loop {
         // Every arm is cancel-safe: a change stays marked as new until it is seen, a time
         // that has come is found to have come again, and a message is either returned or
@@ -266,13 +273,16 @@ async fn one(
                 continue;
             }
             // Many words do not keep this side from listening: the other may be talking.
-            room = room(&line), if !outbox.is_empty() => {
+            room = room(&line), if !outbox.is_empty() || answering.has_words() => {
                 let room = room?;
                 if let Some(word) = outbox.pop_front() {
                     room.say(agent_message::Message::Endpoints(word));
+                } else if let Some(word) = answering.word() {
+                    room.say(agent_message::Message::Answer(word));
                 }
                 continue;
             }
+            () = answering.answered() => continue,
             Ok(()) = member.report.changed(), if *opened => {
                 let report = member.report.borrow_and_update().clone();
                 voice.say(agent_message::Message::Report(report)).await?;
@@ -309,6 +319,13 @@ async fn one(
             info!(%url, reason = %moved.reason, "the controller asks to go to another");
             return Ok(());
         }
+        let message = match message {
+            controller_message::Message::Ask(ask) => {
+                answering.ask(ask);
+                continue;
+            }
+            other => other,
+        };
         match &message {
             controller_message::Message::Joined(joined) => telling.joined(joined),
             controller_message::Message::EndpointsKept(kept) => {

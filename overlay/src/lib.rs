@@ -7,10 +7,12 @@
 //!   is a value (comparisons and writes) that the store then judges.
 //! - What agents are told: [`feed`].
 //! - What an agent does with it: [`datapath`]; without a session: [`pause`].
+//! - What may be asked of an agent from afar: [`afar`].
 //! - What is attached to a network, and what the fleet knows of it: [`endpoint`].
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
 
+pub mod afar;
 pub mod allocation;
 pub mod datapath;
 pub mod decide;

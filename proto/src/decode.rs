@@ -37,6 +37,8 @@ pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 const LONGEST_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The shortest time for which a lapsed lease stays its node's.
 const SHORTEST_LAPSE: Duration = Duration::from_secs(1);
+/// The feature of an agent that answers what is asked of it from afar.
+pub const ASK: &str = "ask";
 /// An agent names so many former sessions at the most, and joins so many networks at once.
 const MOST_PREVIOUS: usize = 16;
 const MOST_JOINS: usize = 8;
@@ -175,6 +177,8 @@ pub struct Hello {
     pub joins: Vec<Join>,
     pub cluster: String,
     pub version: String,
+    /// It answers what is asked of it from afar.
+    pub answers: bool,
 }
 
 /// A network an agent joins, and what it holds of it.
@@ -225,6 +229,7 @@ pub fn hello(hello: &v1::Hello) -> Result<Hello, BadField> {
         joins,
         cluster: hello.cluster.clone(),
         version: hello.agent_version.chars().take(64).collect(),
+        answers: hello.features.iter().any(|feature| feature == ASK),
     })
 }
 

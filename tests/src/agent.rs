@@ -29,6 +29,8 @@ pub struct Agent {
     pub id: Uuid,
     /// The one network that it joins.
     pub network: String,
+    /// What it says that it can do.
+    pub features: Vec<String>,
     number: u32,
     /// Newest last.
     sessions: Vec<Uuid>,
@@ -56,6 +58,7 @@ impl Agent {
             node: format!("host-{number}"),
             id: Uuid::new_v4(),
             network: "default".into(),
+            features: Vec::new(),
             number,
             sessions: Vec::new(),
             cluster: String::new(),
@@ -171,6 +174,27 @@ impl Agent {
         self.say(leave).await
     }
 
+    /// The next question, whatever else is heard before it.
+    pub async fn asked(&mut self) -> Result<v1::Ask> {
+        loop {
+            if let Message::Ask(ask) = self.hear().await? {
+                return Ok(ask);
+            }
+        }
+    }
+
+    /// One part of an answer.
+    pub async fn answer(&self, id: u64, body: Vec<u8>, last: bool) -> Result<()> {
+        let (status, body) = (200, body.into());
+        let answer = v1::Answer {
+            id,
+            status,
+            body,
+            last,
+        };
+        self.say(agent_message::Message::Answer(answer)).await
+    }
+
     async fn say(&self, message: agent_message::Message) -> Result<()> {
         let stream = self.stream.as_ref().ok_or_else(|| anyhow!("no session"))?;
         let message = v1::AgentMessage {
@@ -203,6 +227,7 @@ impl Agent {
             }],
             cluster: self.cluster.clone(),
             agent_version: "test".into(),
+            features: self.features.clone(),
         }
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use overlay::id::Life;
 use proto::v1::{
-    self, endpoint_service_client::EndpointServiceClient, lease_service_client::LeaseServiceClient,
-    network_service_client::NetworkServiceClient, node_service_client::NodeServiceClient,
-    status_service_client::StatusServiceClient,
+    self, endpoint_service_client::EndpointServiceClient, fleet_service_client::FleetServiceClient,
+    lease_service_client::LeaseServiceClient, network_service_client::NetworkServiceClient,
+    node_service_client::NodeServiceClient, status_service_client::StatusServiceClient,
 };
 use tonic::{Code, Response, Status, transport::Channel};
 
@@ -42,6 +42,24 @@ impl Client {
 
     pub fn nodes(&self) -> NodeServiceClient<Channel> {
         NodeServiceClient::new(self.channel.clone())
+    }
+
+    /// What a node's agent answers at one of its doors.
+    pub async fn ask(
+        &self,
+        node: &str,
+        path: &str,
+        within_ms: u64,
+    ) -> Result<v1::AskResponse, Status> {
+        let request = v1::AskRequest {
+            node: node.into(),
+            method: "GET".into(),
+            path: path.into(),
+            body: Vec::new().into(),
+            within_ms,
+        };
+        let client = FleetServiceClient::new(self.channel.clone());
+        answer(client.max_decoding_message_size(64 << 20).ask(request)).await
     }
 
     pub async fn status(&self) -> Result<v1::Status, Status> {

@@ -133,5 +133,6 @@ fn kind(message: &Message) -> &'static str {
         Message::NetworkChanged(_) => "network changed",
         Message::Move(_) => "move",
         Message::EndpointsKept(_) => "endpoints kept",
+        Message::Ask(_) => "ask",
     }
 }

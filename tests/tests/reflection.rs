@@ -15,10 +15,11 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "grpc.health.v1.Health",
     "weft.v1.AgentService",
     "weft.v1.EndpointService",
+    "weft.v1.FleetService",
     "weft.v1.LeaseService",
     "weft.v1.NetworkService",
     "weft.v1.NodeService",

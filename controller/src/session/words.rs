@@ -20,6 +20,7 @@ impl Session {
     pub(super) async fn hear(&mut self, message: agent_message::Message) -> Result<(), Over> {
         match message {
             agent_message::Message::Report(report) => self.report(report).await,
+            agent_message::Message::Answer(answer) => self.answer(answer).await,
             agent_message::Message::Endpoints(said) => self.endpoints(said).await?,
             agent_message::Message::Join(join) => match decode::join(&join) {
                 Ok(join) => self.enter_network(join).await?,
@@ -128,6 +129,18 @@ impl Session {
                 }
                 for lag in lags.into_iter().filter(|lag| !lag.is_zero()) {
                     applied_seconds.observe(lag.as_secs_f64());
+                }
+            })
+            .await;
+    }
+
+    async fn answer(&self, answer: v1::Answer) {
+        let (node, sid) = (self.node.clone(), self.sid);
+        self.keeper
+            .tell(move |state| {
+                let here = state.roster.session(&node, sid);
+                if let Some(line) = here.and_then(|here| here.line.as_mut()) {
+                    line.hear(&answer);
                 }
             })
             .await;

@@ -106,6 +106,7 @@ impl Agent {
                 networks,
                 cluster: machine.memory.cluster.clone(),
                 agent_version: "0".into(),
+                features: Vec::new(),
             };
             (hello, joins)
         });

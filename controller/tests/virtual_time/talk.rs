@@ -75,7 +75,7 @@ impl<'a> Talk<'a> {
                 let node = self.with(|machine| machine.name.to_string());
                 return self.attached.kept(self.world, &node, &kept);
             }
-            Message::Move(_) => {}
+            Message::Move(_) | Message::Ask(_) => {}
         }
         Ok(())
     }

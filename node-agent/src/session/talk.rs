@@ -101,7 +101,10 @@ impl Talk {
                     reason: refused.reason,
                 }
             }
-            Message::Welcome(_) | Message::Move(_) | Message::EndpointsKept(_) => {
+            Message::Welcome(_)
+            | Message::Move(_)
+            | Message::EndpointsKept(_)
+            | Message::Ask(_) => {
                 return Ok(None);
             }
         };

@@ -32,6 +32,7 @@ async fn who_does_not_answer_is_told_with_the_cause() {
         report: watch::channel(v1::Report::default()).1,
         endpoints: watch::channel(Endpoints::default()).1,
         known: watch::Sender::new(Known::default()),
+        doors: Router::new(),
     };
     let (told, _heard) = mpsc::channel(1);
     // Nobody listens where a listener has just been.

@@ -44,6 +44,7 @@ impl Held {
             | Message::Refused(_)
             | Message::NetworkChanged(_)
             | Message::EndpointsKept(_)
+            | Message::Ask(_)
             | Message::Move(_) => {}
         }
     }

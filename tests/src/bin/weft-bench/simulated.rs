@@ -69,6 +69,7 @@ impl Node {
             previous,
             cluster: cluster.to_owned(),
             networks: vec![self.place(revision)],
+            features: vec![proto::decode::ASK.into()],
             ..Hello::default()
         };
         said(agent_message::Message::Hello(hello))
