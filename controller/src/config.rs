@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use options::BadUsage;
 use overlay::{decide::decay::Patience, network::NetworkSpec, subnet::Subnet};
 use proto::decode::DEFAULT_NETWORK;
@@ -12,7 +12,7 @@ use crate::{
     keeper::Timing,
     store::{
         Store,
-        embedded::Embedded,
+        embedded::{Embedded, Offline},
         etcd::{Etcd, EtcdIdentity, EtcdOptions, EtcdTls},
     },
 };
@@ -40,31 +40,47 @@ pub struct Options {
     #[arg(long, default_value = "127.0.0.1:7441", value_parser = options::parse_address, value_name = "ADDR")]
     pub ops_listen: SocketAddr,
     /// Where leases are kept
-    #[arg(long, value_enum, default_value = "embedded")]
+    #[arg(long, global = true, value_enum, default_value = "embedded")]
     pub store: StoreKind,
     /// Directory of the embedded store
-    #[arg(long, default_value = "/var/lib/weft", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "/var/lib/weft",
+        value_name = "DIR"
+    )]
     pub data_dir: PathBuf,
     /// etcd's client URLs; any of them will do [default: http://127.0.0.1:2379]
-    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
     pub etcd_endpoints: Vec<String>,
     /// Everything is kept below this key in etcd
-    #[arg(long, default_value = "/weft", value_name = "KEY")]
+    #[arg(long, global = true, default_value = "/weft", value_name = "KEY")]
     pub etcd_prefix: String,
     /// User of etcd's own authentication
-    #[arg(long, value_name = "NAME", requires = "etcd_password_file")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        requires = "etcd_password_file"
+    )]
     pub etcd_user: Option<String>,
     /// File with that user's password
-    #[arg(long, value_name = "FILE", requires = "etcd_user")]
+    #[arg(long, global = true, value_name = "FILE", requires = "etcd_user")]
     pub etcd_password_file: Option<PathBuf>,
     /// Certificate authority of etcd's servers (PEM)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub etcd_ca: Option<PathBuf>,
     /// Client certificate for etcd (PEM)
-    #[arg(long, value_name = "FILE", requires = "etcd_key", requires = "etcd_ca")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        requires = "etcd_key",
+        requires = "etcd_ca"
+    )]
     pub etcd_cert: Option<PathBuf>,
     /// Key of the client certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "etcd_cert")]
+    #[arg(long, global = true, value_name = "FILE", requires = "etcd_cert")]
     pub etcd_key: Option<PathBuf>,
     /// Pools of the network `default`, made where there is no network yet
     #[arg(
@@ -97,6 +113,56 @@ pub struct Options {
     pub drain: Duration,
     #[command(flatten)]
     pub common: options::Common,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Write all that the store keeps into a file, whether or not controllers run
+    #[command(after_help = "\
+Examples:
+  weft-controller backup /root/weft.backup
+  weft-controller backup weft.backup --store etcd --etcd-endpoints http://10.0.0.5:2379")]
+    Backup { file: PathBuf },
+    /// Have the store hold what a backup holds, while no controller runs
+    #[command(after_help = "\
+Example:
+  weft-controller restore /root/weft.backup
+
+A backup of either kind of store can be restored into either.")]
+    Restore {
+        file: PathBuf,
+        /// Replace what the store holds
+        #[arg(long)]
+        force: bool,
+    },
+    /// Move everything to the other kind of store, while no controller runs
+    #[command(after_help = "\
+Examples:
+  weft-controller move etcd --data-dir /var/lib/weft --etcd-endpoints http://10.0.0.5:2379
+  weft-controller move embedded --data-dir /var/lib/weft --etcd-endpoints http://10.0.0.5:2379
+
+Agents stay up. Should it be killed, give the same command again.")]
+    Move {
+        #[arg(value_enum)]
+        to: StoreKind,
+    },
+}
+
+/// The store, opened for controllers.
+pub enum Opened {
+    Embedded(Arc<Embedded>),
+    Etcd(Arc<Etcd>),
+}
+
+impl Opened {
+    pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Etcd(store) => store.clone(),
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -126,7 +192,7 @@ impl Options {
         Ok(())
     }
 
-    pub fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+    pub fn open_store(&self) -> anyhow::Result<Opened> {
         let for_etcd =
             !self.etcd_endpoints.is_empty() || self.etcd_user.is_some() || self.etcd_ca.is_some();
         Ok(match self.store {
@@ -135,9 +201,20 @@ impl Options {
                     "options for etcd are given, and --store is embedded; say --store etcd";
                 return Err(usage(problem.into()));
             }
-            StoreKind::Embedded => Arc::new(Embedded::open(self.data_dir.join(FILE))?),
-            StoreKind::Etcd => Arc::new(Etcd::connect(self.etcd()?)?),
+            StoreKind::Embedded => {
+                Opened::Embedded(Arc::new(Embedded::open(self.data_dir.join(FILE))?))
+            }
+            StoreKind::Etcd => Opened::Etcd(Arc::new(self.etcd_store()?)),
         })
+    }
+
+    pub fn etcd_store(&self) -> anyhow::Result<Etcd> {
+        Ok(Etcd::connect(self.etcd()?)?)
+    }
+
+    /// The embedded store while no controller runs on it.
+    pub fn embedded_offline(&self) -> anyhow::Result<Offline> {
+        Ok(Offline::open(self.data_dir.join(FILE))?)
     }
 
     pub fn default_network(&self) -> anyhow::Result<NetworkSpec> {

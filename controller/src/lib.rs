@@ -12,6 +12,7 @@
 //! a thread apart from all streams.
 
 mod apart;
+pub mod carry;
 pub mod clock;
 pub mod config;
 pub mod endpoint_watch;

@@ -32,8 +32,9 @@ use uuid::Uuid;
 
 use crate::{
     apart::Apart,
+    carry::{self, door::Door},
     clock::Clock,
-    config::Options,
+    config::{Opened, Options, Verb},
     first_network,
     follow::follow,
     keeper::{self, Keeper},
@@ -70,12 +71,32 @@ struct Parts {
     keeper: CancellationToken,
 }
 
-/// Runs until `stop` is cancelled or a part fails.
+/// Does what was asked: a verb, or to serve.
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    let done = async {
+        match &options.verb {
+            None => serve(&options, stop.clone()).await,
+            Some(Verb::Backup { file }) => carry::backup(&options, file).await,
+            Some(Verb::Restore { file, force }) => carry::restore(&options, file, *force).await,
+            Some(Verb::Move { to }) => carry::relocate(&options, *to).await,
+        }
+    };
+    match &options.verb {
+        None => done.await,
+        Some(_) => {
+            let done = stop.run_until_cancelled(done).await;
+            done.unwrap_or_else(|| Err(anyhow!("it was told to stop")))
+        }
+    }
+}
+
+/// Serves until `stop` is cancelled or a part fails.
+async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()> {
     options.check_plain_text()?;
     let default_network = options.default_network()?;
     let timing = options.timing()?;
-    let store = options.open_store()?;
+    let opened = options.open_store()?;
+    let store = opened.store();
     let described: Arc<str> = store.describe().into();
     let listener = bind("--listen", options.listen)?;
     let ops_listener = bind("--ops-listen", options.ops_listen)?;
@@ -120,7 +141,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
         tasks: sessions.clone(),
         stuck_after: options.stuck_reader,
     };
-    let server = serve(&keeper, agents, &described, &parts.doors)?
+    let server = services(&keeper, agents, &described, &parts.doors)?
         .add_service(health_service)
         .serve_with_incoming_shutdown(
             connections(listener, parts.lines.clone()),
@@ -151,6 +172,18 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
             .run_until_cancelled(first_network::keep(making, default_network))
             .await;
     });
+
+    if let Opened::Embedded(file) = opened {
+        match Door::open(&options.data_dir) {
+            Ok(door) => parts.start("the backups", door.serve(file, parts.doors.clone())),
+            Err(error) => {
+                warn!(
+                    error = options::sentence(&error),
+                    "no backup can be made while this controller runs"
+                );
+            }
+        }
+    }
 
     // Waiting for the first of two loses neither.
     let failed = tokio::select! {
@@ -209,7 +242,7 @@ fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener::bind(address).with_context(|| format!("cannot listen on {flag} {address}"))
 }
 
-fn serve(
+fn services(
     keeper: &Keeper,
     agents: Sessions,
     store: &Arc<str>,

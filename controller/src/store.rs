@@ -6,6 +6,7 @@
 
 pub mod embedded;
 pub mod etcd;
+pub mod whole;
 
 use std::{fmt, time::Duration};
 

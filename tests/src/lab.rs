@@ -128,16 +128,21 @@ impl Lab {
     /// Starts several on one etcd, each on a machine of its own.
     pub fn start_controllers(&mut self, count: u32, flags: &[&str]) -> Result<()> {
         ensure!(self.controllers.is_empty(), "there is a controller already");
-        let number = self.plan.etcd();
-        let namespace = Namespace::new("etcd".into())?;
-        self.switch.attach(&[(number, namespace.clone())])?;
-        let etcd = Etcd::start_in(&namespace, self.plan.v4(number))?;
+        let etcd = self.start_etcd()?;
         for index in 0..count {
             let controller = self.another(index, Store::Etcd(&etcd), flags)?;
             self.controllers.push(controller);
         }
         self.etcd = Some(etcd);
         Ok(())
+    }
+
+    /// Starts an etcd on a machine of its own, for whoever is told of it.
+    pub fn start_etcd(&self) -> Result<Etcd> {
+        let number = self.plan.etcd();
+        let namespace = Namespace::new("etcd".into())?;
+        self.switch.attach(&[(number, namespace.clone())])?;
+        Etcd::start_in(&namespace, self.plan.v4(number))
     }
 
     /// What `weft` says, asking the controllers, as JSON; of a command that must be done.

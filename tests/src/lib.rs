@@ -2,6 +2,7 @@
 //! their clients were told meanwhile.
 
 pub mod agent;
+pub mod carried;
 pub mod client;
 pub mod cni;
 pub mod controller;

@@ -6,6 +6,7 @@
 
 mod file;
 mod history;
+mod offline;
 mod round;
 mod state;
 mod ttl;
@@ -22,8 +23,11 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tonic::async_trait;
 
-use super::{Committed, KeptAlive, Loaded, Store, StoreError, WatchEvent};
-use file::File;
+use super::{
+    Committed, KeptAlive, Loaded, Store, StoreError, WatchEvent,
+    whole::{Standing, Whole},
+};
+use file::{File, Snapshot};
 use round::{Command, Failure, Reply};
 use writer::Writer;
 
@@ -33,6 +37,8 @@ const GROUP_BUDGET: usize = 1024;
 
 /// One is on its way to the disk, the others are gathered for the next write.
 const GROUPS_IN_FLIGHT: usize = 4;
+
+pub use offline::Offline;
 
 pub struct Embedded {
     path: PathBuf,
@@ -61,6 +67,8 @@ pub enum OpenError {
         file::FORMAT
     )]
     Format { path: PathBuf, found: String },
+    #[error("{} is closed: {standing}", path.display())]
+    Closed { path: PathBuf, standing: Standing },
     #[error("cannot open the store {}", path.display())]
     Io {
         path: PathBuf,
@@ -80,6 +88,24 @@ impl Embedded {
                 source,
             })?;
         Ok(Self { path, writer })
+    }
+
+    /// All it keeps, while it is being used.
+    pub async fn whole(&self) -> Result<Whole, StoreError> {
+        self.read("a backup", Snapshot::whole).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: fn(Snapshot) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let snapshot = self.ask(what, Command::Load).await?;
+        let failed = |reason: String| StoreError::Unavailable { what, reason };
+        tokio::task::spawn_blocking(move || read(snapshot))
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))
     }
 
     async fn ask<T>(
@@ -122,13 +148,7 @@ impl Store for Embedded {
     }
 
     async fn load(&self) -> Result<Loaded, StoreError> {
-        let what = "a load";
-        let snapshot = self.ask(what, Command::Load).await?;
-        let failed = |reason: String| StoreError::Unavailable { what, reason };
-        tokio::task::spawn_blocking(move || snapshot.load())
-            .await
-            .map_err(|error| failed(error.to_string()))?
-            .map_err(|error| failed(error.to_string()))
+        self.read("a load", Snapshot::load).await
     }
 
     async fn head(&self) -> Result<Revision, StoreError> {

@@ -4,6 +4,7 @@
 //! for ever: a call is answered within `connection::CALL`, and a server that went
 //! silent is noticed by HTTP/2 pings, so a watch on it ends.
 
+mod carry;
 mod connection;
 mod error;
 mod group;
@@ -17,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{GetOptions, GetResponse, ResponseHeader};
+use etcd_client::{GetOptions, GetResponse, KeyValue, ResponseHeader};
 use overlay::txn::{Revision, Transaction, TtlId};
 use tokio::sync::mpsc;
 use tonic::async_trait;
@@ -75,6 +76,13 @@ pub struct Etcd {
     cluster: AtomicU64,
 }
 
+/// Everything below the prefix, as etcd has it.
+struct All {
+    cluster: u64,
+    revision: Revision,
+    records: Vec<KeyValue>,
+}
+
 impl Etcd {
     /// Checks the options. etcd itself is contacted by the first call, so that it may
     /// as well start later than the controller.
@@ -105,6 +113,37 @@ impl Etcd {
             )));
         }
         Ok(unsigned(header.revision()))
+    }
+
+    /// In pages, all at the revision of the first.
+    async fn all(&self, what: &'static str) -> Result<All, StoreError> {
+        let unavailable = |reason: &str| StoreError::Unavailable {
+            what,
+            reason: reason.to_owned(),
+        };
+        let mut records = Vec::new();
+        let mut page = self.page(self.prefix.root().into(), 0).await?;
+        let header = page.take_header();
+        let header = header.ok_or_else(|| unavailable("the answer has no header"))?;
+        let revision = unsigned(header.revision());
+        loop {
+            let more = page.more();
+            records.extend(page.take_kvs());
+            let Some(last) = records.last().filter(|_| more) else {
+                break;
+            };
+            let mut next = last.key().to_vec();
+            next.push(0);
+            page = self.page(next, revision).await?;
+            if page.header().map(ResponseHeader::cluster_id) != Some(header.cluster_id()) {
+                return Err(unavailable("its pages came from different clusters"));
+            }
+        }
+        Ok(All {
+            cluster: header.cluster_id(),
+            revision,
+            records,
+        })
     }
 
     async fn page(&self, from: Vec<u8>, at: Revision) -> Result<GetResponse, StoreError> {
@@ -145,42 +184,22 @@ impl Store for Etcd {
         GROUPS_IN_FLIGHT
     }
 
-    /// In pages, all at the revision of the first.
     async fn load(&self) -> Result<Loaded, StoreError> {
-        let mut entries = Vec::new();
-        let mut page = self.page(self.prefix.root().into(), 0).await?;
-        let header = page.take_header().ok_or(StoreError::Unavailable {
-            what: "a load",
-            reason: "the answer has no header".to_owned(),
-        })?;
-        let revision = unsigned(header.revision());
-        loop {
-            for record in page.kvs() {
-                if let Some(key) = self.prefix.strip(record.key()) {
-                    entries.push(Entry {
-                        key,
-                        value: record.value().to_vec(),
-                        revision: unsigned(record.mod_revision()),
-                    });
-                }
-            }
-            let Some(last) = page.kvs().last().filter(|_| page.more()) else {
-                break;
-            };
-            let mut next = last.key().to_vec();
-            next.push(0);
-            page = self.page(next, revision).await?;
-            if page.header().map(ResponseHeader::cluster_id) != Some(header.cluster_id()) {
-                return Err(StoreError::Unavailable {
-                    what: "a load",
-                    reason: "its pages came from different clusters".to_owned(),
-                });
-            }
-        }
-        self.cluster.store(header.cluster_id(), Ordering::Relaxed);
+        let all = self.all("a load").await?;
+        let entry = |record: &KeyValue| {
+            let key = self.prefix.strip(record.key())?;
+            Some(Entry {
+                key,
+                value: record.value().to_vec(),
+                revision: unsigned(record.mod_revision()),
+            })
+        };
+        let entries: Vec<Entry> = all.records.iter().filter_map(entry).collect();
+        carry::check_open(&entries)?;
+        self.cluster.store(all.cluster, Ordering::Relaxed);
         Ok(Loaded {
-            cluster: format!("{:x}", header.cluster_id()),
-            revision,
+            cluster: format!("{:x}", all.cluster),
+            revision: all.revision,
             entries,
         })
     }

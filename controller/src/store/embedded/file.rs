@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
+    os::unix::fs::{MetadataExt, chown},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     time::Duration,
@@ -13,12 +14,17 @@ use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table,
     TableDefinition,
 };
+use rustix::process::geteuid;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::{OpenError, state::Slot};
-use crate::store::{Entry, Loaded};
+use crate::store::{
+    Entry, Loaded,
+    whole::{Record, Standing, Whole},
+};
 
+/// A store that controllers may not use says after it how it stands.
 pub const FORMAT: &str = "1";
 
 /// Text by name, see [`name`].
@@ -74,17 +80,10 @@ impl File {
             path: path.to_owned(),
             source,
         };
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(directory).map_err(io)?;
-        // One at a time in this directory: what a crash left of a first start can
-        // then be told from a first start that is under way.
-        let lock = fs::File::open(directory).map_err(io)?;
-        lock.lock().map_err(io)?;
+        fs::create_dir_all(directory(path)).map_err(io)?;
+        let lock = lock(path)?;
         if !path.try_exists().map_err(io)? {
-            make(path)?;
+            make(path, None, None)?;
             lock.sync_all().map_err(io)?;
         }
         Self::reopen(path)
@@ -92,6 +91,20 @@ impl File {
 
     /// One that vanished is an error: an empty one in its place would be obeyed.
     pub fn reopen(path: &Path) -> Result<(Self, Contents), OpenError> {
+        let file = Self::attach(path)?;
+        if let Some(standing) = file.standing(path)? {
+            return Err(OpenError::Closed {
+                path: path.to_owned(),
+                standing,
+            });
+        }
+        let contents = file.snapshot().and_then(Snapshot::contents);
+        let contents = contents.map_err(|error| open_error(path, error))?;
+        Ok((file, contents))
+    }
+
+    /// Whether controllers may use it or not.
+    pub fn attach(path: &Path) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io {
             path: path.to_owned(),
             source,
@@ -106,11 +119,38 @@ impl File {
             // redb would take it for a new one, but ours are never empty.
             return Err(damaged(redb::Error::Corrupted("the file is empty".into())));
         }
-        let file = Self {
+        Ok(Self {
             database: verified(file).map_err(damaged)?,
-        };
-        let contents = file.contents(path)?;
-        Ok((file, contents))
+        })
+    }
+
+    /// None: it is there for controllers.
+    pub fn standing(&self, path: &Path) -> Result<Option<Standing>, OpenError> {
+        let found = self
+            .snapshot()
+            .and_then(|snapshot| snapshot.text(name::FORMAT))
+            .map_err(|error| open_error(path, error))?;
+        if found == FORMAT {
+            return Ok(None);
+        }
+        let standing = found.strip_prefix(FORMAT).map(serde_json::from_str);
+        match standing {
+            Some(Ok(standing)) => Ok(Some(standing)),
+            _ => Err(OpenError::Format {
+                path: path.to_owned(),
+                found,
+            }),
+        }
+    }
+
+    /// On disk when it returns.
+    pub fn stand(&self, standing: Option<&Standing>) -> Result<(), redb::Error> {
+        let mut txn = self.database.begin_write()?;
+        txn.set_durability(Durability::Immediate)?;
+        let mut meta = txn.open_table(META)?;
+        meta.insert(name::FORMAT, format(standing).as_str())?;
+        drop(meta);
+        Ok(txn.commit()?)
     }
 
     /// On disk when it returns.
@@ -141,19 +181,6 @@ impl File {
     pub fn snapshot(&self) -> Result<Snapshot, redb::Error> {
         Ok(Snapshot(self.database.begin_read()?))
     }
-
-    fn contents(&self, path: &Path) -> Result<Contents, OpenError> {
-        let damaged = |error: redb::Error| open_error(path, error);
-        let snapshot = self.snapshot().map_err(damaged)?;
-        let found = snapshot.text(name::FORMAT).map_err(damaged)?;
-        if found != FORMAT {
-            return Err(OpenError::Format {
-                path: path.to_owned(),
-                found,
-            });
-        }
-        snapshot.contents().map_err(damaged)
-    }
 }
 
 impl Snapshot {
@@ -173,6 +200,23 @@ impl Snapshot {
             revision: self.number(name::REVISION)?,
             entries,
         })
+    }
+
+    pub fn whole(self) -> Result<Whole, redb::Error> {
+        let mut records = Vec::new();
+        for record in self.0.open_table(RECORDS)?.iter()? {
+            let (key, record) = record?;
+            let (slot, value) = read_record(key.value(), record.value())?;
+            if slot.ttl.is_none() {
+                records.push(Record {
+                    key: key.value().into(),
+                    value: value.to_vec(),
+                    revision: slot.revision,
+                });
+            }
+        }
+        let revision = self.number(name::REVISION)?;
+        Ok(Whole::new(self.text(name::CLUSTER)?, revision, records))
     }
 
     fn contents(self) -> Result<Contents, redb::Error> {
@@ -209,8 +253,23 @@ impl Snapshot {
     }
 }
 
-/// Under another name first, so that the file is whole when it appears.
-fn make(path: &Path) -> Result<(), OpenError> {
+/// One at a time in its directory: what a crash left of a file can then be told from one
+/// that is being made.
+pub fn lock(path: &Path) -> Result<fs::File, OpenError> {
+    let locked = fs::File::open(directory(path)).and_then(|lock| lock.lock().map(|()| lock));
+    locked.map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Under another name first, so that the file is whole when it appears. It begins a history
+/// of its own, whatever it holds.
+pub fn make(
+    path: &Path,
+    whole: Option<&Whole>,
+    standing: Option<&Standing>,
+) -> Result<(), OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,
@@ -222,25 +281,60 @@ fn make(path: &Path) -> Result<(), OpenError> {
         _ => {}
     }
     let file = private().open(&unfinished).map_err(io)?;
-    fill(file).map_err(|error| open_error(path, error))?;
+    fill(file, whole, standing).map_err(|error| open_error(path, error))?;
+    if geteuid().is_root() {
+        // Its controller need not be.
+        let owner = fs::metadata(directory(path)).map_err(io)?;
+        chown(&unfinished, Some(owner.uid()), Some(owner.gid())).map_err(io)?;
+    }
     fs::rename(&unfinished, path).map_err(io)
 }
 
-fn fill(file: fs::File) -> Result<(), redb::Error> {
+fn fill(
+    file: fs::File,
+    whole: Option<&Whole>,
+    standing: Option<&Standing>,
+) -> Result<(), redb::Error> {
     let database = database(file)?;
     let txn = database.begin_write()?;
     {
         let mut meta = txn.open_table(META)?;
-        meta.insert(name::FORMAT, FORMAT)?;
+        meta.insert(name::FORMAT, format(standing).as_str())?;
         meta.insert(name::CLUSTER, Uuid::new_v4().to_string().as_str())?;
         // As in etcd the first write has revision 2: neither it nor the empty store
         // is confused with 0, which stands for absent.
-        meta.insert(name::REVISION, "1")?;
+        let revision = whole.map_or(1, |whole| whole.revision.max(1));
+        meta.insert(name::REVISION, revision.to_string().as_str())?;
         meta.insert(name::LAST_TTL, "0")?;
-        txn.open_table(RECORDS)?;
+        let mut records = txn.open_table(RECORDS)?;
+        for record in whole.map(Whole::records).unwrap_or_default() {
+            let key = str::from_utf8(&record.key).map_err(|_| {
+                let key = record.key.escape_ascii();
+                redb::Error::Io(io::Error::other(format!("its key {key} is no text")))
+            })?;
+            let slot = Slot {
+                revision: record.revision,
+                ttl: None,
+            };
+            write_record(&mut records, key, Some((slot, &record.value)))?;
+        }
         txn.open_table(TTLS)?;
     }
     Ok(txn.commit()?)
+}
+
+fn format(standing: Option<&Standing>) -> String {
+    let standing = standing.map(|standing| {
+        serde_json::to_string(standing).expect("how a store stands is a name and a string")
+    });
+    format!("{FORMAT}{}", standing.unwrap_or_default())
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn database(file: fs::File) -> Result<Database, redb::Error> {
@@ -272,7 +366,7 @@ fn private() -> fs::OpenOptions {
     options
 }
 
-fn open_error(path: &Path, error: redb::Error) -> OpenError {
+pub fn open_error(path: &Path, error: redb::Error) -> OpenError {
     let path = path.to_owned();
     match error {
         redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },

@@ -25,7 +25,11 @@ impl Prefix {
 
     /// None: not one of ours. Whoever else writes here need not write UTF-8.
     pub fn strip(&self, key: &[u8]) -> Option<String> {
-        let below = key.strip_prefix(self.0.as_bytes())?;
-        Some(String::from_utf8_lossy(below).into_owned())
+        Some(String::from_utf8_lossy(self.below(key)?).into_owned())
+    }
+
+    /// The same, as it is.
+    pub fn below<'a>(&self, key: &'a [u8]) -> Option<&'a [u8]> {
+        key.strip_prefix(self.0.as_bytes())
     }
 }

@@ -8,7 +8,7 @@ use etcd_client::{Client, Event, EventType, WatchOptions, WatchResponse, WatchSt
 use overlay::txn::Revision;
 use tokio::sync::mpsc;
 
-use super::{Etcd, MESSAGE_BYTES, error, prefix::Prefix, signed, unsigned};
+use super::{Etcd, MESSAGE_BYTES, carry, error, prefix::Prefix, signed, unsigned};
 use crate::store::{Batch, Store, StoreError, WatchEvent};
 
 const WHAT: &str = "a watch";
@@ -119,7 +119,13 @@ impl Watch {
         if cluster != self.cluster {
             return Err(WatchEvent::Lost(lost("it came to another cluster")));
         }
-        Ok(batches(&self.prefix, answer.events()))
+        let batches = batches(&self.prefix, answer.events());
+        let mut changes = batches.iter().flat_map(|batch| &batch.changes);
+        if changes.any(|(key, value)| key == carry::STANDING && value.is_some()) {
+            // What it says is found by the load that follows.
+            return Err(WatchEvent::Lost(lost("the store was closed")));
+        }
+        Ok(batches)
     }
 }
 
