@@ -9,27 +9,26 @@ use std::{
 use cni::{
     call::is_plain,
     conf::{NETWORK, SOCKET},
+    usage::{self, BIN_DIR, CONF_DIR, NAME, PLUGIN_DIR},
 };
 
 use crate::{
     install::{Engine, Place},
     podman, say,
-    usage::HELP,
 };
 
 const FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;
-const NAME: &str = "weft";
 
 pub fn run(words: &[String]) -> ExitCode {
     let Some((first, rest)) = words.split_first() else {
         return misused("nothing was asked for");
     };
     match first.as_str() {
-        "-h" | "--help" | "help" => printed(HELP),
+        "-h" | "--help" | "help" => printed(&usage::help()),
         "-V" | "--version" => printed(concat!("weft-cni ", env!("CARGO_PKG_VERSION"))),
         "install" | "uninstall" if rest.iter().any(|word| word == "-h" || word == "--help") => {
-            printed(HELP)
+            printed(&usage::help())
         }
         "install" => act(rest, |place| place.install()),
         "uninstall" => act(rest, |place| place.uninstall()),
@@ -59,9 +58,9 @@ fn place(words: &[String]) -> Result<Place, String> {
         engine: Engine::Cni,
         network: NETWORK.parse().map_err(|_| "no network".to_owned())?,
         name: NAME.into(),
-        conf_dir: "/etc/cni/net.d".into(),
-        bin_dir: "/opt/cni/bin".into(),
-        plugin_dir: "/usr/local/libexec/netavark".into(),
+        conf_dir: CONF_DIR.into(),
+        bin_dir: BIN_DIR.into(),
+        plugin_dir: PLUGIN_DIR.into(),
         socket: SOCKET.into(),
     };
     let mut words = words.iter();

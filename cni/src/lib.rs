@@ -7,6 +7,7 @@
 //! - [`failure`]: why not, in CNI's words.
 //! - [`netavark`]: the same for Podman's own plugins.
 //! - [`loose`]: JSON as engines write it.
+//! - [`usage`]: what a person may say.
 
 pub mod call;
 pub mod conf;
@@ -15,4 +16,5 @@ pub mod loose;
 pub mod netavark;
 pub mod outcome;
 pub mod runtime;
+pub mod usage;
 pub mod version;

@@ -11,7 +11,6 @@ use cni::loose::LONGEST;
 mod command;
 mod install;
 mod podman;
-mod usage;
 mod verbs;
 
 fn main() -> ExitCode {

@@ -1,25 +1,56 @@
-//! What `weft-cni --help` prints.
+//! What `weft-cni --help` prints, and what its manual page and completions are made of.
 
-pub const HELP: &str = "\
-Attaches containers to Weft's networks. Engines start it; a person installs it.
+use crate::conf::{NETWORK, SOCKET};
 
-Usage:
-  weft-cni install [OPTIONS]               for containerd, Kubernetes, CRI-O, nerdctl, Podman with CNI
-  weft-cni uninstall [OPTIONS]
-  weft-cni install --netavark [OPTIONS]    for Podman 4.5 and newer
-  weft-cni uninstall --netavark [OPTIONS]
+pub const ABOUT: &str =
+    "Attaches containers to Weft's networks. Engines start it; a person installs it.";
+pub const VERBS: [(&str, &str); 2] = [
+    ("install", "Put the plugin where engines look for it"),
+    ("uninstall", "Take it away again"),
+];
+pub const CONF_DIR: &str = "/etc/cni/net.d";
+pub const BIN_DIR: &str = "/opt/cni/bin";
+pub const PLUGIN_DIR: &str = "/usr/local/libexec/netavark";
+pub const NAME: &str = "weft";
 
-Options:
-      --network NAME    Weft's network [default: default]
-      --name NAME       What engines call it; the file is 10-NAME.conflist [default: weft]
-      --conf-dir DIR    Where engines read configurations [default: /etc/cni/net.d]
-      --bin-dir DIR     Where engines find plugins [default: /opt/cni/bin]
-      --socket PATH     Where this host's agent listens [default: /run/weft/agent.sock]
-      --netavark        Be a driver of `podman network create` in place of a CNI plugin
-      --plugin-dir DIR  Where Podman finds drivers [default: /usr/local/libexec/netavark]
-  -h, --help            Print this
-  -V, --version         Print the version
+/// An option of both verbs.
+pub struct Flag {
+    pub name: &'static str,
+    /// What its value is called, and what it is if nothing is said; none: a switch.
+    pub value: Option<(&'static str, &'static str)>,
+    pub about: &'static str,
+}
 
+pub const FLAGS: [Flag; 7] = [
+    flag("network", "NAME", NETWORK, "Weft's network"),
+    flag(
+        "name",
+        "NAME",
+        NAME,
+        "What engines call it; the file is 10-NAME.conflist",
+    ),
+    flag(
+        "conf-dir",
+        "DIR",
+        CONF_DIR,
+        "Where engines read configurations",
+    ),
+    flag("bin-dir", "DIR", BIN_DIR, "Where engines find plugins"),
+    flag("socket", "PATH", SOCKET, "Where this host's agent listens"),
+    Flag {
+        name: "netavark",
+        value: None,
+        about: "Be a driver of `podman network create` in place of a CNI plugin",
+    },
+    flag(
+        "plugin-dir",
+        "DIR",
+        PLUGIN_DIR,
+        "Where Podman finds drivers",
+    ),
+];
+
+pub const EXAMPLES: &str = "\
 Examples:
   weft-cni install
   ctr run --cni docker.io/library/busybox:latest c1 ip addr
@@ -38,3 +69,41 @@ In a configuration, beside \"type\": \"weft\":
   \"dns\": {...}         for the container's resolv.conf
 
 Exit codes: 0 done, 1 failed, 2 bad usage";
+
+pub fn help() -> String {
+    let mut options = String::new();
+    for Flag { name, value, about } in &FLAGS {
+        let (value, default) = value.unzip();
+        let flag = format!("--{name} {}", value.unwrap_or_default());
+        let default = default.map_or(String::new(), |value| format!(" [default: {value}]"));
+        options.push_str(&format!("      {flag:<18}{about}{default}\n"));
+    }
+    format!(
+        "{ABOUT}
+
+Usage:
+  weft-cni install [OPTIONS]               for containerd, Kubernetes, CRI-O, nerdctl, Podman with CNI
+  weft-cni uninstall [OPTIONS]
+  weft-cni install --netavark [OPTIONS]    for Podman 4.5 and newer
+  weft-cni uninstall --netavark [OPTIONS]
+
+Options:
+{options}  -h, --help            Print this
+  -V, --version         Print the version
+
+{EXAMPLES}"
+    )
+}
+
+const fn flag(
+    name: &'static str,
+    value: &'static str,
+    default: &'static str,
+    about: &'static str,
+) -> Flag {
+    Flag {
+        name,
+        value: Some((value, default)),
+        about,
+    }
+}

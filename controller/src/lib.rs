@@ -20,6 +20,7 @@ pub mod feed;
 pub mod finish;
 pub mod first_network;
 pub mod follow;
+pub mod health;
 pub mod keeper;
 pub mod lease_watch;
 pub mod listener;

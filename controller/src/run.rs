@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
+use options::Notify;
 use overlay::{
     id::ControllerId,
     record::{Controller, V1},
@@ -15,18 +16,10 @@ use proto::{
         node_service_server::NodeServiceServer, status_service_server::StatusServiceServer,
     },
 };
-use tokio::{
-    net::TcpListener,
-    runtime::Handle,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::Server;
-use tonic_health::{
-    ServingStatus,
-    server::{HealthReporter, health_reporter},
-};
+use tonic_health::server::health_reporter;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -37,6 +30,7 @@ use crate::{
     config::{Opened, Options, Verb},
     first_network,
     follow::follow,
+    health,
     keeper::{self, Keeper},
     listener::{self, connections},
     metrics::Metrics,
@@ -55,8 +49,6 @@ const MOST_STREAMS: u32 = 256;
 /// A peer that answers no ping is gone.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the health service looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The parts that run until they are told to stop. One that ends by itself ends all.
 #[derive(Default)]
@@ -129,10 +121,15 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
     parts.start_on(apart.handle(), "the seats", task.run(stopped));
 
     let sessions = TaskTracker::new();
-    let (health, health_service) = health_reporter();
+    let (reporter, health_service) = health_reporter();
     parts.start(
         "the health service",
-        report(keeper.clone(), health, parts.doors.clone()),
+        health::tell(
+            keeper.clone(),
+            reporter,
+            Notify::from_environment(),
+            parts.doors.clone(),
+        ),
     );
     let agents = Sessions {
         keeper: keeper.clone(),
@@ -315,22 +312,4 @@ async fn drain(mut parts: Parts, keeper: &Keeper, sessions: &TaskTracker, within
         .ended(&["the keeper", "the first network"], within)
         .await;
     info!("stopped");
-}
-
-/// Tells the standard health service whether this controller decides.
-async fn report(keeper: Keeper, health: HealthReporter, closed: CancellationToken) {
-    let follow = async {
-        while let Ok(reason) = keeper.with(|state| state.why_not_ready()).await {
-            let status = match reason {
-                None => ServingStatus::Serving,
-                Some(_) => ServingStatus::NotServing,
-            };
-            health.set_service_status("", status).await;
-            sleep(LOOK_EVERY).await;
-        }
-    };
-    closed.run_until_cancelled(follow).await;
-    health
-        .set_service_status("", ServingStatus::NotServing)
-        .await;
 }

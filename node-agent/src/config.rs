@@ -39,7 +39,7 @@ pub struct Options {
         long,
         global = true,
         value_name = "DIR",
-        default_value = "/var/lib/weft/agent"
+        default_value = "/var/lib/weft-agent"
     )]
     pub state_dir: PathBuf,
     /// Where `weft-agent status` and container engines find this agent

@@ -17,7 +17,6 @@ pub mod kernel;
 pub mod local;
 pub mod lock;
 pub mod metrics;
-pub mod notify;
 pub mod reconcile;
 pub mod run;
 pub mod session;

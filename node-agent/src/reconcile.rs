@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use options::Notify;
 use overlay::{
     datapath::{
         host::Host,
@@ -34,7 +35,6 @@ use crate::{
     kernel::{Kernel, events::Events, uplink::UplinkAsk},
     local::Request,
     metrics::Metrics,
-    notify::Notify,
     session::{Held, Joins, Told},
 };
 use look::Looked;
@@ -202,6 +202,7 @@ impl Reconciler {
                 () = sleep_until(self.wake_at()) => self.notify.alive(),
             }
         }
+        self.notify.stopping();
         if self.write_at.is_some() {
             self.write_anew();
         }

@@ -3,6 +3,7 @@
 use std::{fs, net::IpAddr, time::Duration};
 
 use anyhow::Context;
+use options::Notify;
 use overlay::name::NodeName;
 use proto::v1;
 use tokio::{
@@ -27,7 +28,6 @@ use crate::{
     local::{self, Doors},
     lock::{KernelLock, StateLock},
     metrics::Metrics,
-    notify::Notify,
     reconcile::{Listeners, Reconciler, Settings},
     session::{Endpoints, Joins, Known, Member, keep},
     show, subnet_env,

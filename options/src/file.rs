@@ -17,7 +17,7 @@ use clap::{
 use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 
-use crate::nearest::nearest;
+use crate::{ask, nearest::nearest};
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,11 +167,12 @@ fn option<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
     options(command).find(|arg| arg.get_long() == Some(key))
 }
 
-/// What a file may set: everything but another file.
-fn options(command: &Command) -> impl Iterator<Item = &Arg> {
-    command
-        .get_arguments()
-        .filter(|arg| arg.get_id() != "config")
+/// What a file may set: everything but another file and questions.
+pub(crate) fn options(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|arg| {
+        let id = arg.get_id().as_str();
+        id != "config" && !ask::IDS.contains(&id)
+    })
 }
 
 fn unknown(place: Place, key: &str, command: &Command) -> FileError {

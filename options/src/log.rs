@@ -15,13 +15,16 @@ pub const FILTER_VARIABLE: &str = "WEFT_LOG";
 
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Common {
-    /// Read options from this TOML file, under their long names
+    /// Read options from this TOML file, under their long names [default: the one in /etc/weft]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// How to write the log, which goes to standard error
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+
+    #[command(flatten)]
+    pub ask: crate::Ask,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

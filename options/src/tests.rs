@@ -30,6 +30,9 @@ struct Weft {
     cert: Option<String>,
     #[arg(long)]
     key: Option<String>,
+    /// What proves who this is
+    #[arg(long)]
+    join_token: Option<String>,
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -62,6 +65,11 @@ fn read(file: &str, args: &str) -> Result<Weft, String> {
         Ok(file.into())
     })
     .map_err(|stop| stop.to_string())
+}
+
+/// Reads a file that is not there.
+fn absent(_: &Path) -> io::Result<String> {
+    Err(io::Error::new(io::ErrorKind::NotFound, "not there"))
 }
 
 fn ok(file: &str, args: &str) -> Weft {
@@ -146,7 +154,7 @@ fn a_required_option_may_come_from_the_file() {
     let args = ["strict", "--config", "weft.toml"];
     let strict: Strict = parse_from(args, |_| Ok("name = 'n'".into())).expect("name is set");
     assert_eq!(strict.name, "n");
-    parse_from::<Strict>(["strict"], |_| unreachable!()).expect_err("no name");
+    parse_from::<Strict>(["strict"], absent).expect_err("no name");
 }
 
 #[test]
@@ -204,10 +212,7 @@ fn a_bad_flag_is_not_blamed_on_the_file() {
 
 #[test]
 fn a_missing_file_is_one_sentence() {
-    let stop = parse_from::<Weft>(["w", "--config", "no.toml"], |_| {
-        Err(io::Error::new(io::ErrorKind::NotFound, "not there"))
-    })
-    .expect_err("no file");
+    let stop = parse_from::<Weft>(["w", "--config", "no.toml"], absent).expect_err("no file");
     assert_eq!(
         sentence(&stop),
         "cannot read the config file no.toml: not there"
@@ -226,4 +231,99 @@ fn help_and_version_stop_without_reading_a_file() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn without_a_word_the_programs_own_file_is_read() {
+    let weft: Weft = parse_from(["weft-test"], |path| {
+        assert_eq!(path, Path::new("/etc/weft/test.toml"));
+        Ok("mtu = 1400".into())
+    })
+    .expect("good options");
+    assert_eq!(weft.mtu, 1400);
+    let weft: Weft = parse_from(["weft-test"], absent).expect("nothing is needed");
+    assert_eq!(weft.mtu, 1500);
+    let denied = |_: &Path| Err(io::Error::new(io::ErrorKind::PermissionDenied, "not yours"));
+    let stop = parse_from::<Weft>(["weft-test"], denied).expect_err("no right to read it");
+    assert_eq!(
+        sentence(&stop),
+        "cannot read the config file /etc/weft/test.toml: not yours"
+    );
+}
+
+#[test]
+fn what_is_in_force_says_where_it_comes_from() {
+    let file = "mtu = 1400\n\njoin-token = 's3cret'\npeers = ['http://me:pw@a:1', 'say \"b\"']\n";
+    let said = read(file, "--config weft.toml --print-config --lapse 2h go").expect_err("text");
+    let expected = r#"
+log-format = "text"                            # default
+peers = ["http://me:***@a:1", 'say "b"']       # weft.toml:4
+package = "options"                            # $CARGO_PKG_NAME
+mtu = 1400                                     # weft.toml:1
+lapse = "2h"                                   # --lapse
+insecure = false                               # default
+#mood                                          # not set
+#iface                                         # not set
+#node-ip                                       # not set
+#cert                                          # not set
+#key                                           # not set
+#join-token is set and not shown               # weft.toml:3
+verbose = 0                                    # default
+"#;
+    let squeezed = |text: &str| -> Vec<String> {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.lines().map(words).collect()
+    };
+    let (first, rest) = said.split_once('\n').expect("lines");
+    assert_eq!(first, "# weft-test, with weft.toml");
+    assert_eq!(squeezed(rest), squeezed(expected.trim_start()));
+    let columns: Vec<_> = rest.lines().map(|line| line.rfind("  # ")).collect();
+    assert!(columns.iter().all(|column| *column == columns[0]), "{rest}");
+    // It is a config file itself.
+    assert_eq!(ok(rest, "").lapse, Duration::from_secs(7200));
+}
+
+#[test]
+fn what_is_in_force_is_shown_of_good_options_alone() {
+    let bad = read("mtu = 70000", "--config weft.toml --print-config").expect_err("bad");
+    assert!(bad.starts_with("weft.toml:1: invalid value"), "{bad}");
+}
+
+#[test]
+fn the_example_says_what_is_so_anyway() {
+    let example = read("", "--example-config").expect_err("text");
+    assert!(example.starts_with("# /etc/weft/test.toml: "), "{example}");
+    assert!(example.contains("\n\n# What proves who this is\n#join-token = \"JOIN_TOKEN\"\n"));
+    let said: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| !line.starts_with(' '))
+        .collect();
+    assert_eq!(said.len(), 13, "{example}");
+    // Those that have no default stand with their value's name.
+    let default = said
+        .iter()
+        .filter(|line| !line.contains(|c: char| c.is_ascii_uppercase()));
+    let file: Vec<&str> = default.copied().collect();
+    assert!(file.len() > 5, "{example}");
+    assert_eq!(ok(&file.join("\n"), "").mtu, ok("", "").mtu);
+    for line in said {
+        let (key, _) = line.split_once(" = ").expect("a setting");
+        let message = error(&format!("{key} = {{}}"));
+        assert!(!message.contains("unknown"), "{message}");
+    }
+}
+
+#[test]
+fn shells_and_manuals_know_every_option() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = read("", &format!("--completions {shell}")).expect_err("text");
+        assert!(script.contains("node-ip"), "{script}");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = directory.path().display();
+    let written = read("", &format!("--man {place}")).expect_err("text");
+    assert_eq!(written, "weft-test.1\nweft-test-go.1\n");
+    let page = fs::read_to_string(directory.path().join("weft-test.1")).expect("a page");
+    assert!(page.contains("node\\-ip"), "{page}");
 }

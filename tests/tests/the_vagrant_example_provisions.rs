@@ -182,7 +182,6 @@ fn three_machines_become_one_network() -> Result<()> {
     let first = machines[0].done(files)?;
     machines[0].provision()?;
     assert_eq!(machines[0].done(files)?, first);
-    systemd_knows_the_units(&machines[0])?;
 
     let _controller = machines[0].start("weft-controller")?;
     machines[0].ready("weft-controller", "127.0.0.1:7441")?;
@@ -220,20 +219,6 @@ fn what_it_cannot_do_it_says_in_a_line() -> Result<()> {
     let said = process::said(process::mortal(script))?;
     assert_eq!(said.code, 2, "{said:?}");
     assert_eq!(said.stderr, "usage: provision ADDRESS CONTROLLER\n");
-    Ok(())
-}
-
-/// Of a unit that has a word it does not know, systemd only warns.
-fn systemd_knows_the_units(machine: &Machine<'_>) -> Result<()> {
-    if machine.run("command -v systemd-analyze")?.code != 0 {
-        println!("systemd-analyze is not installed: the units are not verified");
-        return Ok(());
-    }
-    let verify = "systemd-analyze verify --man=no /etc/systemd/system/weft-*.service";
-    let said = machine.run(verify)?;
-    let ours = said.stderr.lines().filter(|line| line.contains("weft"));
-    let ours: Vec<&str> = ours.collect();
-    ensure!(said.code == 0 && ours.is_empty(), "{said:?}");
     Ok(())
 }
 

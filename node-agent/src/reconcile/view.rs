@@ -1,5 +1,7 @@
 //! How things stand, for operators, controllers and systemd.
 
+use std::fmt;
+
 use overlay::{
     datapath::{
         member::{Known, Member},
@@ -33,6 +35,16 @@ impl Readiness {
 
     pub fn reason(&self) -> Option<&String> {
         self.why_not.as_ref().or(self.remark.as_ref())
+    }
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.why_not, &self.remark) {
+            (Some(reason), _) => write!(f, "not ready: {reason}"),
+            (None, Some(remark)) => write!(f, "ready, {} peers; {remark}", self.peers),
+            (None, None) => write!(f, "ready, {} peers", self.peers),
+        }
     }
 }
 
@@ -136,7 +148,7 @@ impl Reconciler {
         let report = self.report_of(&readiness);
         tell_if_new(&self.listeners.report, report);
         tell_if_new(&self.listeners.grounds, self.grounds());
-        self.notify.status(&readiness);
+        self.notify.status(&readiness.to_string());
         let lag = self.behind.map(|since| since.elapsed());
         self.metrics.sample(&self.host, readiness.is_ready(), lag);
     }

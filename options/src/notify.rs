@@ -1,4 +1,5 @@
-//! What systemd is told: that the agent runs, how it is, and that it is alive.
+//! What systemd is told: that a daemon runs, how it is, and that it is alive. The loop
+//! that must not stop says so itself, or somebody who has just been answered by it.
 
 use std::{
     env,
@@ -11,8 +12,6 @@ use std::{
 
 use tokio::time::Instant;
 use tracing::warn;
-
-use crate::reconcile::Readiness;
 
 /// Says nothing where nobody listens.
 #[derive(Debug)]
@@ -47,20 +46,10 @@ impl Notify {
     }
 
     /// How it is, if that is new.
-    pub fn status(&mut self, readiness: &Readiness) {
-        if self.socket.is_none() {
-            return;
-        }
-        let text = match readiness.reason() {
-            None => format!("STATUS=ready, {} peers", readiness.peers),
-            Some(reason) if readiness.is_ready() => {
-                format!("STATUS=ready, {} peers; {reason}", readiness.peers)
-            }
-            Some(reason) => format!("STATUS=not ready: {reason}"),
-        };
+    pub fn status(&mut self, status: &str) {
         // A new line would say something else.
-        let text = text.replace('\n', " ");
-        if text != self.said {
+        let text = format!("STATUS={}", status.replace('\n', " "));
+        if self.socket.is_some() && text != self.said {
             self.say(&text);
             self.said = text;
         }
