@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: help setup build demo test test-engines mutants bench soak fuzz check deny
+.PHONY: help setup build demo test test-engines test-packages deb mutants bench soak fuzz check deny
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -22,6 +22,12 @@ test: build ## Run all tests, on a real etcd and real kernels
 
 test-engines: build ## Run the long tests with the container engines of a newer Debian
 	@scripts/test-engines
+
+deb: setup ## Build the Debian packages weft, weft-agent and weft-controller, in target/deb
+	@scripts/deb
+
+test-packages: build ## Install, upgrade, remove and purge them on a Debian that boots
+	@scripts/test-packages
 
 mutants: setup ## Break the code line by line: each time a test must notice (ONLY=name for one)
 	@scripts/mutations $(ONLY)

@@ -15,6 +15,7 @@ use crate::{
     wait::patiently,
 };
 
+mod booted;
 mod containerd;
 pub mod cri;
 mod docker;
@@ -23,6 +24,7 @@ mod podman;
 mod service;
 mod spaces;
 
+pub use booted::Booted;
 pub use containerd::Containerd;
 pub use docker::Docker;
 pub use image::Image;

@@ -8,6 +8,14 @@ use serde_json::{Value, json};
 use super::{Contained, Image, says};
 use crate::{lab::Host, wait::patiently};
 
+/// Runs the rest in a group: systemd-nspawn makes the groups of its processes beside its own.
+pub(super) const GROUPED: &str = r#"group=$1; shift
+for place in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+    [ -e "$place/cgroup.procs" ] || continue
+    mkdir -p "$place/$group" && echo $$ >"$place/$group/cgroup.procs"
+done
+exec "$@""#;
+
 /// Makes a network namespace with a name; its path on the machine.
 pub fn netns(host: &Host, name: &str) -> Result<String> {
     host.done(&["ip", "netns", "add", name])?;
@@ -85,18 +93,11 @@ pub fn nspawn(host: &Host, name: &str, netns: &str) -> Result<Contained> {
     let root = Image::of(host)?.unpacked(name)?;
     let (path, machine) = (root.display().to_string(), format!("--machine={name}"));
     let netns = format!("--network-namespace-path={netns}");
-    // It makes the groups of its processes beside its own.
-    let grouped = r#"group=$1; shift
-for place in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
-    [ -e "$place/cgroup.procs" ] || continue
-    mkdir -p "$place/$group" && echo $$ >"$place/$group/cgroup.procs"
-done
-exec "$@""#;
     let group = format!("{}/{name}", host.group()?);
     let enter = [
         "sh",
         "-c",
-        grouped,
+        GROUPED,
         "grouped",
         &group,
         "systemd-nspawn",
