@@ -27,6 +27,7 @@ mod output;
 mod seconds;
 mod status;
 mod subnet;
+mod trace;
 mod watch;
 
 /// Networks, leases and nodes of a Weft overlay.
@@ -104,6 +105,8 @@ enum Command {
     Endpoint(endpoint::Verb),
     /// How the whole fleet is
     Status(status::Ask),
+    /// What a packet from one to another meets on both hosts, and what of it is wrong
+    Trace(trace::Trace),
     /// Join a network namespace of this host to a network
     Attach(Box<attach::Attach>),
     /// End what `weft attach` began
@@ -149,6 +152,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Node(verb) => node::run(verb, &reach, &output).await,
         Command::Endpoint(verb) => endpoint::run(verb, &reach, &output).await,
         Command::Status(ask) => return status::run(ask, &reach, &output).await,
+        Command::Trace(ask) => return trace::run(ask, &reach, &output).await,
         // These ask the agent of this host, and nothing else is under way meanwhile.
         Command::Attach(attach) => attach::run(*attach, within, &output),
         Command::Detach(detach) => detach::run(detach, within, &output),

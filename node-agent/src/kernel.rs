@@ -11,6 +11,7 @@
 //! - [`forward`]: the way through somebody else's iptables.
 //! - [`nft`]: the firewall; [`sysctl`]: settings.
 //! - [`endpoint`]: the links of containers on the host's side; [`inside`]: on theirs.
+//! - [`path`]: where packets go, for whoever asks why.
 //! - [`events`]: what others change meanwhile.
 
 use std::{collections::BTreeMap, io};
@@ -41,6 +42,7 @@ pub mod message;
 pub mod netlink;
 pub mod nft;
 pub mod offload;
+pub mod path;
 pub mod sysctl;
 pub mod uplink;
 

@@ -27,9 +27,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{endpoints::Door, metrics::Metrics, status::Status};
+use crate::{endpoints::Door, metrics::Metrics, status::Status, trace};
 
 mod containers;
+pub mod json;
 
 /// The reconciler answers between two rounds; one takes a second at the most.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,6 +93,7 @@ impl Doors {
         let containers = containers::routes(self.endpoints.clone());
         own.with_state(self.clone())
             .merge(containers)
+            .merge(trace::routes(self.endpoints.clone()))
             .merge(self.ops())
     }
 }

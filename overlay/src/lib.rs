@@ -7,7 +7,7 @@
 //!   is a value (comparisons and writes) that the store then judges.
 //! - What agents are told: [`feed`].
 //! - What an agent does with it: [`datapath`]; without a session: [`pause`].
-//! - What may be asked of an agent from afar: [`afar`].
+//! - What may be asked of an agent from afar: [`afar`]; the way of a packet: [`trace`].
 //! - What is attached to a network, and what the fleet knows of it: [`endpoint`].
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
@@ -29,6 +29,7 @@ pub mod record;
 pub mod registry;
 pub mod subnet;
 pub mod time;
+pub mod trace;
 pub mod txn;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod program;
 
 use std::{
+    collections::BTreeMap,
     fs,
     time::{Duration, Instant},
 };
@@ -106,6 +107,43 @@ impl Forward {
         lines.push(format!("-X {CHAIN}"));
         program::restore(filter, &lines)
     }
+}
+
+/// The rules and policies of iptables that drop, and how many packets each has. Where
+/// there is no program to ask, there are none.
+pub fn drops(family: Family) -> BTreeMap<String, u64> {
+    let mut drops = BTreeMap::new();
+    for backend in [Backend::Legacy, Backend::Nft] {
+        // To ask for a table of the old kind would make it.
+        if backend == Backend::Legacy && !is_in_use(family) {
+            continue;
+        }
+        let filter = Filter { backend, family };
+        let lines = program::counted(filter).unwrap_or_default();
+        let mut table = "";
+        for line in lines.lines() {
+            if let Some(name) = line.strip_prefix('*') {
+                table = name;
+            } else if let Some((rule, packets)) = dropping(line) {
+                drops.insert(format!("{filter} -t {table} {rule}"), packets);
+            }
+        }
+    }
+    drops
+}
+
+/// Of `[7:420] -A INPUT -j DROP` or `:INPUT DROP [7:420]` the rule and the packets.
+fn dropping(line: &str) -> Option<(String, u64)> {
+    if let Some(policy) = line.strip_prefix(':') {
+        let mut words = policy.split(' ');
+        let (chain, target, count) = (words.next()?, words.next()?, words.next()?);
+        let packets = count.strip_prefix('[')?.split(':').next()?.parse().ok()?;
+        return (target == "DROP").then(|| (format!("-P {chain} DROP"), packets));
+    }
+    let (count, rule) = line.strip_prefix('[')?.split_once("] ")?;
+    let drops = rule.contains("-j DROP") || rule.contains("-j REJECT");
+    let packets = count.split(':').next()?.parse().ok()?;
+    drops.then(|| (rule.to_owned(), packets))
 }
 
 /// Has iptables-legacy ever been asked for its table here? To ask it would make one.

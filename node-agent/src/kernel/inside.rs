@@ -205,7 +205,7 @@ fn up(index: u32) -> RouteRequest {
 }
 
 /// On a thread that is in there, and ends there.
-fn enter<T: Send>(
+pub fn enter<T: Send>(
     namespace: BorrowedFd<'_>,
     act: impl FnOnce() -> Result<T, InsideError> + Send,
 ) -> Result<T, InsideError> {

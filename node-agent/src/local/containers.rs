@@ -4,13 +4,12 @@ use axum::{
     Router,
     body::Bytes,
     extract::State as With,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use socket::words::{Attach, Check, Detach, Hold, Reason, Refusal, Unhold};
+use socket::words::{Attach, Check, Detach, Hold, Unhold};
 
+use super::json::{answer, read, refused};
 use crate::endpoints::Door;
 
 pub fn routes(door: Door) -> Router {
@@ -78,29 +77,4 @@ async fn repair(With(door): With<Door>) -> Response {
 
 async fn grounds(With(door): With<Door>) -> Response {
     answer(door.grounds().await)
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| {
-        let text = format!("the request cannot be read: {error}");
-        Refusal::new(Reason::Bad, text)
-    })
-}
-
-fn answer<T: Serialize>(result: Result<T, Refusal>) -> Response {
-    match result {
-        Ok(words) => json(StatusCode::OK, &words),
-        Err(refusal) => refused(&refusal),
-    }
-}
-
-fn refused(refusal: &Refusal) -> Response {
-    let code = StatusCode::from_u16(refusal.reason.code()).expect("reasons have HTTP's codes");
-    json(code, refusal)
-}
-
-fn json(code: StatusCode, words: &impl Serialize) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    let text = serde_json::to_string(words).expect("words hold nothing that JSON could not");
-    (code, kind, text).into_response()
 }

@@ -50,6 +50,16 @@ pub fn list(filter: Filter, chain: &str) -> Result<Option<Vec<String>>, ForwardE
     Err(done.refused())
 }
 
+/// Everything that this program keeps, with how many packets each rule had.
+pub fn counted(filter: Filter) -> Result<String, ForwardError> {
+    let done = run(filter, "-save", &["-c"], "")?;
+    if done.status.success() {
+        Ok(done.said)
+    } else {
+        Err(done.refused())
+    }
+}
+
 /// All of these lines, or nothing. Chains of which they do not speak stay as they are.
 pub fn restore(filter: Filter, lines: &[String]) -> Result<(), ForwardError> {
     let text = format!("*filter\n{}\nCOMMIT\n", lines.join("\n"));

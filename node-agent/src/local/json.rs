@@ -1,0 +1,33 @@
+//! Words of JSON, read and answered.
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use socket::words::{Reason, Refusal};
+
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| {
+        let text = format!("the request cannot be read: {error}");
+        Refusal::new(Reason::Bad, text)
+    })
+}
+
+pub fn answer<T: Serialize>(result: Result<T, Refusal>) -> Response {
+    match result {
+        Ok(words) => json(StatusCode::OK, &words),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+pub fn refused(refusal: &Refusal) -> Response {
+    let code = StatusCode::from_u16(refusal.reason.code()).expect("reasons have HTTP's codes");
+    json(code, refusal)
+}
+
+fn json(code: StatusCode, words: &impl Serialize) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    let text = serde_json::to_string(words).expect("words hold nothing that JSON could not");
+    (code, kind, text).into_response()
+}
