@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: help setup build demo test test-engines test-packages deb mutants bench soak fuzz check deny
+.PHONY: help setup build demo test test-engines test-packages deb mutants bench soak fuzz record check deny
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ soak: setup ## Leases, then hosts under traffic, with faults for a minute each (
 
 fuzz: setup ## Throw garbage at records, messages and config, a minute in all
 	@scripts/fuzz
+
+record: build ## Record what this release says and keeps, for later ones to understand (VERSION=0.1.0)
+	@target/debug/weft-record tests/recorded/$(or $(VERSION),$(error give VERSION))
 
 check: setup ## Formatting, lints, documentation, dependencies
 	@$(CARGO) fmt --all --check

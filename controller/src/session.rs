@@ -228,10 +228,32 @@ impl Session {
                 .await
                 .map_err(Over::Failed)?
         {
-            self.places.insert(network, held);
-            return Ok(());
+            return self.resume(network, held).await;
         }
         self.resync(network).await
+    }
+
+    /// Tells what was missed, and that this was all: the agent may have read what it holds
+    /// from a disk that is older than its kernel.
+    async fn resume(&mut self, network: NetworkName, held: Revision) -> Result<(), Over> {
+        let (missed, revision) = {
+            let feed = self.feed.borrow();
+            (feed.next(&network, held), feed.revision().max(held))
+        };
+        let Ok(missed) = missed else {
+            self.metrics.resyncs.inc();
+            return self.resync(network).await;
+        };
+        for message in missed.messages {
+            self.send(message).await?;
+        }
+        let bookmark = Message::Bookmark(v1::Bookmark {
+            network: network.to_string(),
+            revision,
+        });
+        self.send(bookmark.into()).await?;
+        self.places.insert(network, revision);
+        Ok(())
     }
 
     async fn resync(&mut self, network: NetworkName) -> Result<(), Over> {

@@ -48,11 +48,15 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     for network in &options.networks {
         host.join(network.clone());
     }
-    for word in words(options, &node, &mut notes).await? {
+    let (words, from_disk) = words(options, &node, &mut notes).await?;
+    for word in words {
         if let Told::Refused { network, reason } = &word {
             notes.push(format!("network {network}: {reason}"));
         }
         believe(&mut host, &node, word);
+    }
+    if from_disk {
+        host.doubt();
     }
     let mut kernel = Kernel::open()?;
     find_uplinks(&mut host, &mut kernel, options, &mut notes).await;
@@ -68,14 +72,14 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     print(&text(&plan, &notes, host.is_complete())).context("cannot write the plan")
 }
 
-/// What a controller would tell, or has told last.
+/// What a controller would tell, or has told last and is on disk.
 async fn words(
     options: &Options,
     node: &NodeName,
     notes: &mut Vec<String>,
-) -> anyhow::Result<Vec<Told>> {
+) -> anyhow::Result<(Vec<Told>, bool)> {
     let reason = match asked(&options.controller, node, &options.networks).await {
-        Ok(told) => return Ok(told),
+        Ok(told) => return Ok((told, false)),
         Err(error) => options::sentence(&error),
     };
     let (_, words) = Kept::open(&options.state_dir)?;
@@ -84,7 +88,7 @@ async fn words(
     } else {
         format!("{reason}; going by the last known state on disk")
     });
-    Ok(replay(words).0)
+    Ok((replay(words).0, true))
 }
 
 /// Takes in what concerns the networks that are joined.
@@ -124,7 +128,7 @@ fn believe(host: &mut Host, node: &NodeName, word: Told) {
         } => {
             host.leave(&name);
         }
-        Told::Open { .. } | Told::Closed { .. } | Told::Refused { .. } => {}
+        Told::Open { .. } | Told::Closed { .. } | Told::Bookmark { .. } | Told::Refused { .. } => {}
     }
 }
 

@@ -6,11 +6,7 @@ use std::{
 };
 
 use overlay::{
-    datapath::{
-        host::Host,
-        member::{Known, Member},
-        step::Step,
-    },
+    datapath::{host::Host, member::Member, step::Step},
     name::NetworkName,
 };
 use prometheus_client::{
@@ -114,9 +110,9 @@ impl Metrics {
             let label = NetworkLabel {
                 network: name.to_string(),
             };
-            let peers = member.map_or(0, |member| match member.known() {
-                Known::Synced(peers) => peers.len(),
-                Known::Unsynced => 0,
+            let peers = member.map_or(0, |member| {
+                let known = member.known().peers();
+                known.map_or(0, |peers| peers.len())
             });
             let held = member
                 .map(Member::held)

@@ -9,11 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use options::Notify;
 use overlay::{
-    datapath::{
-        host::Host,
-        member::{Known, Member},
-        step::Step,
-    },
+    datapath::{host::Host, member::Member, step::Step},
     id::NodeId,
     name::{NetworkName, NodeName},
     record::Mac,
@@ -91,6 +87,9 @@ pub struct Reconciler {
     applied: BTreeMap<NetworkName, Revision>,
     /// Since when the kernel does not hold everything that was told.
     behind: Option<Instant>,
+    /// The revision that the controller had when the session began: whoever holds this much
+    /// of a network has been told all that was missing.
+    complete_at: Revision,
     /// Where the session is open, or why none is.
     session: Result<String, String>,
     /// Why networks are not what was asked for.
@@ -142,6 +141,7 @@ impl Reconciler {
             held: Held::default(),
             applied: BTreeMap::new(),
             behind: None,
+            complete_at: Revision::MAX,
             session: Err("none was tried yet".into()),
             refused: BTreeMap::new(),
             no_uplink: BTreeMap::new(),
@@ -274,9 +274,9 @@ impl Reconciler {
     }
 }
 
-/// Is everything known of a network's peers?
-fn is_synced(member: &Member) -> bool {
-    matches!(member.known(), Known::Synced(_))
+/// Are a network's peers known, if only from disk?
+fn is_known(member: &Member) -> bool {
+    member.known().peers().is_some()
 }
 
 /// Whoever listens is woken only by what is new.

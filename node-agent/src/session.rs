@@ -312,6 +312,7 @@ async fn one(
             let open = Told::Open {
                 url: url.to_owned(),
                 cluster: welcome.cluster.clone(),
+                revision: welcome.revision,
             };
             told.send(open).await.map_err(|_| SessionError::Stopping)?;
         }

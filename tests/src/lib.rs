@@ -16,5 +16,7 @@ pub mod lab;
 pub mod ops;
 pub mod port;
 pub mod process;
+pub mod recorded;
 pub mod soak;
 pub mod wait;
+pub mod wire;

@@ -1,13 +1,14 @@
 //! A node that joins is programmed by all, one that goes is kept through the grace
 //! time and then dropped, one that leaves while a peer's agent is down is dropped when
-//! that agent starts, and when most go at once nobody believes it for a while.
+//! that agent starts, when most go at once nobody believes it for a while, and a state file
+//! of an earlier day takes nobody away.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::{
-    lab::{Agent, Host, Lab, ping},
+    lab::{Agent, Host, Lab, Pinger, ping},
     wait::patiently,
 };
 
@@ -176,6 +177,79 @@ fn one_leaves_while_a_peers_agent_is_down() -> Result<()> {
     Ok(())
 }
 
+/// Somebody sets /var/lib/weft back to yesterday's.
+#[test]
+fn an_older_state_file_takes_nothing_from_the_kernel() -> Result<()> {
+    let mut lab = Lab::new(4)?;
+    lab.start_controller(&[])?;
+    let mut agents: Vec<Agent> = [1, 2, 4]
+        .into_iter()
+        .map(|number| lab.agent(number, &[]))
+        .collect::<Result<_>>()?;
+    patiently("all know all", || holds(lab.host(1), "weft1", 2))?;
+    let state = lab.host(1).directory().join("state/state");
+    let written = || -> Result<Vec<u8>> {
+        let state = fs::read(&state)?;
+        let names = [b"h2", b"h4"].map(|name| state.windows(2).any(|word| word == name));
+        ensure!(names == [true, true], "{}", state.escape_ascii());
+        Ok(state)
+    };
+    let yesterday = patiently("both are on disk", written)?;
+
+    agents.push(lab.agent(3, &[])?);
+    agents[2].kill()?;
+    let removed = lab.weft_said(&["node", "remove", "h4"])?;
+    assert_eq!(removed.code, 0, "{removed:?}");
+    patiently("h3 is there, and h4 is not", || {
+        holds(lab.host(1), "weft1", 2)?;
+        ensure!(
+            !entries(lab.host(1), "weft1", Kind::Source)?
+                .iter()
+                .any(|entry| { entry.contains(&lab.host(4).v4().to_string()) })
+        );
+        Ok(())
+    })?;
+    let before = all_entries(lab.host(1))?;
+    let (one, newer) = (lab.container_on(1)?, lab.container_on(3)?);
+    let pinger = Pinger::start(&one, newer.v4())?;
+    patiently("pings come back", || {
+        ensure!(pinger.received() > 20);
+        Ok(())
+    })?;
+
+    lab.controllers[0].kill()?;
+    agents[0].kill()?;
+    fs::write(&state, yesterday)?;
+    agents[0].launch()?;
+    patiently("the state of yesterday is used: h4 is back", || {
+        holds(lab.host(1), "weft1", 3)
+    })?;
+    let restored = all_entries(lab.host(1))?;
+    assert!(before.is_subset(&restored), "{before:?} {restored:?}");
+    let pinged = pinger.finish()?;
+    assert_eq!(pinged.lost(), 0, "{pinged:?}");
+    // Whatever makes it look again, h3 stays, and what it knows is put back.
+    lab.host(1).ip(&["route flush proto 77 dev weft1"])?;
+    patiently("the known routes are back", || {
+        let routes = entries(lab.host(1), "weft1", Kind::Route)?;
+        ensure!(routes.len() == 2, "{routes:?}");
+        Ok(())
+    })?;
+    for kind in [Kind::Fdb, Kind::Neighbour, Kind::Source] {
+        assert_eq!(entries(lab.host(1), "weft1", kind)?.len(), 3, "{kind:?}");
+    }
+    let status = agents[0].status()?;
+    assert_eq!(status["ready"], false, "{status}");
+
+    lab.controllers[0].start()?;
+    agents[0].ready()?;
+    patiently("all is as a controller says", || {
+        let now = all_entries(lab.host(1))?;
+        ensure!(now == before, "{now:?} is not {before:?}");
+        Ok(())
+    })
+}
+
 fn peers_in_state(agent: &Agent, state: &str) -> Result<usize> {
     let status = agent.status()?;
     let peers = status["networks"][0]["peers"]
@@ -213,7 +287,7 @@ fn most_go_at_once_and_are_kept_for_a_while() -> Result<()> {
     // The store is wiped: another fleet answers at the same place.
     let controller = &mut lab.controllers[0];
     controller.kill()?;
-    std::fs::remove_dir_all(controller.data())?;
+    fs::remove_dir_all(controller.data())?;
     controller.start()?;
     patiently("the loss is noticed", || {
         let held = peers_in_state(&agent, "held")?;

@@ -30,6 +30,8 @@ pub enum Standing {
     Unknown,
     WithoutUplink,
     Unsynced,
+    /// The peers are those of a state file.
+    Restored,
     Synced,
 }
 
@@ -43,6 +45,7 @@ pub fn doubtful_hosts() -> impl Strategy<Value = Host> {
     let standing = prop_oneof![
         Just(Standing::Synced),
         Just(Standing::Unsynced),
+        Just(Standing::Restored),
         Just(Standing::WithoutUplink),
         Just(Standing::Unknown),
     ];
@@ -67,9 +70,16 @@ pub fn host_of(mac: Mac, parts: &[Part]) -> Host {
         if part.standing != Standing::WithoutUplink {
             host.set_uplink(&name, part.uplink.clone());
         }
-        if part.standing == Standing::Synced {
+        if matches!(part.standing, Standing::Restored | Standing::Synced) {
             host.snapshot(&name, part.peers.clone(), Duration::ZERO);
         }
+    }
+    host.doubt();
+    let confirmed = parts
+        .iter()
+        .filter(|part| part.standing == Standing::Synced);
+    for part in confirmed {
+        host.confirm(&part.network.name);
     }
     host
 }

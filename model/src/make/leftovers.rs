@@ -1,13 +1,7 @@
 //! What a kernel may hold when an agent comes to it.
 
 use overlay::{
-    datapath::{
-        host::Host,
-        member::{Known, Member},
-        observed::Observed,
-        plan::plan,
-    },
-    feed::Peers,
+    datapath::{host::Host, member::Member, observed::Observed, plan::plan},
     record::Mac,
 };
 use proptest::prelude::*;
@@ -113,10 +107,7 @@ fn past(host: &Host) -> impl Strategy<Value = Host> + use<> {
 pub fn parts(host: &Host) -> Vec<Part> {
     let known = host.joined().filter_map(|(_, member)| member);
     let part = |member: &Member| {
-        let peers = match member.known() {
-            Known::Synced(peers) => peers.clone(),
-            Known::Unsynced => Peers::default(),
-        };
+        let peers = member.known().peers().cloned().unwrap_or_default();
         Some(Part {
             network: member.network().clone(),
             own: member.own().to_vec(),

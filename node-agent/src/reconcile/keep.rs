@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use overlay::{
-    datapath::member::{Known, Member},
-    txn::Revision,
-};
+use overlay::{datapath::member::Member, txn::Revision};
 use proto::{
     encode,
     v1::{self, controller_message::Message},
@@ -31,7 +28,10 @@ pub enum Keep {
 impl Keep {
     pub fn of(word: &Told) -> Self {
         match word {
-            Told::Open { .. } | Told::Closed { .. } | Told::Refused { .. } => Self::Nothing,
+            Told::Open { .. }
+            | Told::Closed { .. }
+            | Told::Bookmark { .. }
+            | Told::Refused { .. } => Self::Nothing,
             Told::Joined { .. } | Told::Snapshot { .. } | Told::NetworkChanged { .. } => {
                 Self::Everything
             }
@@ -107,7 +107,7 @@ impl Reconciler {
         for (name, member) in self.host.joined() {
             let Some(member) = member else { continue };
             words.push(joined(member));
-            let Known::Synced(peers) = member.known() else {
+            let Some(peers) = member.known().peers() else {
                 continue;
             };
             let revision = self.held.revisions.get(name).copied().unwrap_or(0);

@@ -1,11 +1,7 @@
 //! What is asked of a running agent, answered.
 
 use overlay::{
-    datapath::{
-        device,
-        entry::Via,
-        member::{Known, Member},
-    },
+    datapath::{device, entry::Via, member::Member},
     feed::Peer,
     name::{NetworkName, NodeName},
     subnet::Subnet,
@@ -13,7 +9,7 @@ use overlay::{
 };
 use tracing::info;
 
-use super::{Reconciler, is_synced};
+use super::{Reconciler, is_known};
 use crate::{
     local::{Answer, Request},
     status::{FailingStatus, NetworkState, NetworkStatus, PeerState, PeerStatus, Status},
@@ -103,7 +99,7 @@ impl Reconciler {
             state: match member {
                 None => NetworkState::Waiting,
                 Some(member) if member.wanted().is_none() || failing => NetworkState::Failing,
-                Some(member) if !is_synced(member) => NetworkState::Unsynced,
+                Some(member) if !is_known(member) => NetworkState::Unsynced,
                 Some(_) => NetworkState::Programmed,
             },
             reason,
@@ -128,7 +124,7 @@ impl Reconciler {
     }
 
     fn peer_statuses(&self, network: &NetworkName, member: &Member) -> Vec<PeerStatus> {
-        let Known::Synced(peers) = member.known() else {
+        let Some(peers) = member.known().peers() else {
             return Vec::new();
         };
         let entries = member.entries();

@@ -13,7 +13,7 @@ use proto::v1::controller_message::Message;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Reconciler, is_synced, keep::Keep};
+use super::{Reconciler, is_known, keep::Keep};
 use crate::session::{Held, Told, replay};
 
 impl Reconciler {
@@ -23,7 +23,10 @@ impl Reconciler {
         for word in told {
             self.believe(word);
         }
-        let joined = |network: &NetworkName| self.host.member(network).is_some_and(is_synced);
+        // The file may be older than what the kernel holds: one was set back, or the last
+        // write was lost.
+        self.host.doubt();
+        let joined = |network: &NetworkName| self.host.member(network).is_some_and(is_known);
         held.revisions.retain(|network, _| joined(network));
         self.wrote = !held.revisions.is_empty();
         self.held = held.clone();
@@ -39,8 +42,13 @@ impl Reconciler {
 
     fn believe(&mut self, word: Told) {
         match word {
-            Told::Open { url, cluster } => {
+            Told::Open {
+                url,
+                cluster,
+                revision,
+            } => {
                 self.session = Ok(url);
+                self.complete_at = revision;
                 self.metrics.sessions.inc();
                 if self.held.cluster != cluster {
                     self.held.cluster = cluster;
@@ -59,6 +67,7 @@ impl Reconciler {
                 revision,
                 changes,
             } => self.changes(&network, revision, changes),
+            Told::Bookmark { network, revision } => self.confirm(&network, revision),
             Told::NetworkChanged { name, network } => self.network_changed(&name, network),
             Told::Refused { network, reason } => {
                 warn!(network, reason, "the controller refused");
@@ -94,7 +103,8 @@ impl Reconciler {
         // The feed tells of every node, this one among them: a peer is another.
         peers.remove(&self.settings.node);
         info!(%network, revision, peers = peers.len(), "in sync");
-        let was_synced = self.host.member(network).is_some_and(is_synced);
+        let before = self.host.member(network);
+        let was_complete = before.is_some_and(|member| member.known().is_complete());
         let now = WallMs(clock::now_ms());
         let changed = self.changed.entry(network.clone()).or_default();
         changed.retain(|node, _| peers.contains_key(node));
@@ -105,10 +115,10 @@ impl Reconciler {
         let steps = self.host.snapshot(network, peers, until);
         self.holds(network, revision);
         self.warn_of_losses(network);
-        if was_synced {
+        if was_complete {
             self.steps.extend(steps);
         } else {
-            // The first that is known of it: what the kernel holds is not known yet.
+            // The first that a controller tells of it: what the kernel holds is not known yet.
             self.owe_look();
         }
     }
@@ -136,6 +146,15 @@ impl Reconciler {
     fn holds(&mut self, network: &NetworkName, revision: Revision) {
         self.held.revisions.insert(network.clone(), revision);
         self.behind.get_or_insert_with(Instant::now);
+        self.confirm(network, revision);
+    }
+
+    /// What was read from disk is complete with what a controller has told since.
+    fn confirm(&mut self, network: &NetworkName, revision: Revision) {
+        if revision >= self.complete_at && self.host.confirm(network) {
+            info!(%network, revision, "the last good state is confirmed");
+            self.owe_look();
+        }
     }
 
     fn network_changed(&mut self, name: &NetworkName, network: Option<Network>) {

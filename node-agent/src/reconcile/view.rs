@@ -3,16 +3,13 @@
 use std::fmt;
 
 use overlay::{
-    datapath::{
-        member::{Known, Member},
-        step::Step,
-    },
+    datapath::{member::Member, step::Step},
     feed::Peer,
     name::{NetworkName, NodeName},
 };
 use proto::v1;
 
-use super::{Reconciler, is_synced, tell_if_new};
+use super::{Reconciler, is_known, tell_if_new};
 use crate::endpoints::{Grounds, ground::Ground};
 
 /// Peers that are named to the controller, with what is wrong with them.
@@ -94,7 +91,7 @@ impl Reconciler {
                     "network {name}: VNI {vni} is network {rival}'s on this host"
                 ));
             }
-            if !is_synced(member) {
+            if !is_known(member) {
                 return Some(format!("network {name}: its peers are not known yet"));
             }
         }
@@ -113,10 +110,19 @@ impl Reconciler {
         if !self.wrote && !self.wanted.is_empty() {
             return Some("the last good state is on its way to the disk".into());
         }
-        let why = self.session.as_ref().err()?;
-        Some(format!(
-            "no session with a controller ({why}); the last known state is in the kernel"
-        ))
+        if let Err(why) = &self.session {
+            return Some(format!(
+                "no session with a controller ({why}); the last known state is in the kernel"
+            ));
+        }
+        let mut joined = self.host.joined();
+        let doubted = joined.find_map(|(name, member)| {
+            let complete = member.is_none_or(|member| member.known().is_complete());
+            (!complete).then_some(name)
+        });
+        doubted.map(|name| {
+            format!("network {name}: no controller has confirmed the last known state yet")
+        })
     }
 
     fn remark(&self) -> Option<String> {
@@ -206,7 +212,7 @@ impl Reconciler {
 
     /// The peers of a network with an entry that fails, and why.
     fn failing_of(&self, member: &Member) -> Vec<(NodeName, String)> {
-        let Known::Synced(peers) = member.known() else {
+        let Some(peers) = member.known().peers() else {
             return Vec::new();
         };
         if self.trouble.failing().next().is_none() {
@@ -228,8 +234,6 @@ impl Reconciler {
 }
 
 fn count(member: &Member) -> usize {
-    match member.known() {
-        Known::Synced(peers) => peers.len() + member.held().peers().len(),
-        Known::Unsynced => 0,
-    }
+    let known = member.known().peers();
+    known.map_or(0, |peers| peers.len() + member.held().peers().len())
 }

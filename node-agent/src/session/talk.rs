@@ -79,8 +79,13 @@ impl Talk {
             }
             Message::Bookmark(bookmark) => {
                 let network = decode::parse("network", &bookmark.network)?;
-                advance(held, &network, bookmark.revision);
-                return Ok(None);
+                if !advance(held, &network, bookmark.revision) {
+                    return Ok(None);
+                }
+                Told::Bookmark {
+                    network,
+                    revision: bookmark.revision,
+                }
             }
             Message::NetworkChanged(changed) => {
                 let name = decode::parse("name", &changed.name)?;

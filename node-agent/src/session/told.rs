@@ -15,6 +15,8 @@ pub enum Told {
     Open {
         url: String,
         cluster: String,
+        /// The controller's own, when the session began.
+        revision: Revision,
     },
     Closed {
         reason: String,
@@ -33,6 +35,11 @@ pub enum Told {
         network: NetworkName,
         revision: Revision,
         changes: PeerChanges,
+    },
+    /// Everything up to this revision was told.
+    Bookmark {
+        network: NetworkName,
+        revision: Revision,
     },
     NetworkChanged {
         name: NetworkName,

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     firewall::Ports,
-    member::{Known, Member},
+    member::Member,
     observed::{Address, Fdb, Neighbour, SeenRoute},
     step::{Step, Sysctl},
     uplink::Uplink,
@@ -119,6 +119,16 @@ impl Host {
         self.without_rivals(network, steps.unwrap_or_default())
     }
 
+    /// Everything known was read from disk.
+    pub fn doubt(&mut self) {
+        self.joined.values_mut().flatten().for_each(Member::doubt);
+    }
+
+    /// A controller told all that was missing. True: the kernel has to follow.
+    pub fn confirm(&mut self, network: &NetworkName) -> bool {
+        self.member_mut(network).is_some_and(Member::confirm)
+    }
+
     /// Lets go of peers that were held for long enough.
     pub fn let_go(&mut self, now: Duration) -> Vec<Step> {
         let names: Vec<NetworkName> = self.joined.keys().cloned().collect();
@@ -139,9 +149,9 @@ impl Host {
     /// Everything is known of every network: what is not wanted may go.
     pub fn is_complete(&self) -> bool {
         self.joined.values().all(|member| {
-            member.as_ref().is_some_and(|member| {
-                member.uplink().is_some() && matches!(member.known(), Known::Synced(_))
-            })
+            member
+                .as_ref()
+                .is_some_and(|member| member.uplink().is_some() && member.known().is_complete())
         })
     }
 

@@ -25,8 +25,27 @@ mod exchange;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
     Unsynced,
-    /// All of them, as a controller or the last good state on disk told.
+    /// As the last good state on disk has them. The kernel may have later ones: what is
+    /// missing is made, and what is there stays as it is.
+    Restored(Peers),
+    /// All of them, as a controller told.
     Synced(Peers),
+}
+
+impl Known {
+    pub fn peers(&self) -> Option<&Peers> {
+        match self {
+            Self::Unsynced => None,
+            Self::Restored(peers) | Self::Synced(peers) => Some(peers),
+        }
+    }
+
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Unsynced | Self::Restored(_) => false,
+            Self::Synced(_) => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +109,7 @@ impl Member {
     /// All peers there are. Of losses that are too sudden to be believed, most are held
     /// until `until`.
     pub fn snapshot(&mut self, peers: Peers, until: Duration) -> Vec<Step> {
-        let Known::Synced(known) = &self.known else {
+        let Some(known) = self.known.peers() else {
             for peer in peers.values() {
                 self.entries.add(peer, &self.reach);
             }
@@ -105,13 +124,31 @@ impl Member {
         }
         let gone = known.keys().filter(|node| !peers.contains_key(*node));
         changes.gone = gone.cloned().collect();
-        self.change(changes, until)
+        let steps = self.change(changes, until);
+        self.confirm();
+        steps
+    }
+
+    /// Everything known was read from disk.
+    pub fn doubt(&mut self) {
+        if let Known::Synced(peers) = &mut self.known {
+            self.known = Known::Restored(std::mem::take(peers));
+        }
+    }
+
+    /// A controller told all that was missing from it. True: the kernel has to follow.
+    pub fn confirm(&mut self) -> bool {
+        let Known::Restored(peers) = &mut self.known else {
+            return false;
+        };
+        self.known = Known::Synced(std::mem::take(peers));
+        true
     }
 
     /// What became different, and the steps that it takes: they cost what changed, and
     /// not what there is.
     pub fn change(&mut self, changes: PeerChanges, until: Duration) -> Vec<Step> {
-        let Known::Synced(peers) = &mut self.known else {
+        let (Known::Restored(peers) | Known::Synced(peers)) = &mut self.known else {
             // Changes without what they change: a snapshot will come.
             return Vec::new();
         };
@@ -252,7 +289,7 @@ impl Member {
         }
         self.reach = reach;
         self.entries = Entries::default();
-        if let Known::Synced(peers) = &self.known {
+        if let Some(peers) = self.known.peers() {
             for peer in peers.values().chain(self.loss.peers().values()) {
                 self.entries.add(peer, &self.reach);
             }

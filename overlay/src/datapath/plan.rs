@@ -223,7 +223,8 @@ fn entries(
 ) {
     let vni = member.vni();
     let here = |index: u32| place.index == Some(index);
-    let synced = matches!(member.known(), Known::Synced(_));
+    let synced = member.known().is_complete();
+    let doubted = is_doubted(member);
 
     let mut addresses: BTreeSet<IpAddr> = wanted.addresses.iter().copied().collect();
     for seen in observed.addresses.iter().filter(|seen| here(seen.index)) {
@@ -231,7 +232,7 @@ fn entries(
         // IPv6 has an address once, of whatever length.
         let fits = seen.length == family.bits() || family == Family::V6;
         let good = fits && addresses.remove(&seen.address);
-        if !good && ours(Object::Address(seen), us) {
+        if !good && !doubted && ours(Object::Address(seen), us) {
             let address = seen.address;
             phases.last.push(Step::DropAddress { vni, address });
         }
@@ -243,7 +244,7 @@ fn entries(
 
     let seen = observed.fdb.iter().filter(|seen| here(seen.index));
     let seen = seen.map(|seen| (seen.mac, seen.to.filter(|_| seen.plain)));
-    let fdb = compare(&mut member.entries().fdb.iter(), seen.collect());
+    let fdb = compare(&mut member.entries().fdb.iter(), seen.collect(), doubted);
     let set = fdb.set.into_iter();
     phases
         .fdb
@@ -262,7 +263,7 @@ fn entries(
             && (ours(Object::Neighbour(seen), us) || wanted.get(&seen.address).is_some())
     });
     let seen = seen.map(|seen| (seen.address, seen.mac.filter(|_| seen.permanent)));
-    let neighbours = compare(&mut wanted.iter(), seen.collect());
+    let neighbours = compare(&mut wanted.iter(), seen.collect(), doubted);
     let set = neighbours.set.into_iter();
     phases
         .neighbours
@@ -273,6 +274,11 @@ fn entries(
             .drop_neighbours
             .extend(drop.map(|address| Step::DropNeighbour { vni, address }));
     }
+}
+
+/// What the kernel has in the place of an entry may be the later one.
+fn is_doubted(member: &Member) -> bool {
+    matches!(member.known(), Known::Restored(_))
 }
 
 /// Devices of networks that this host has left.

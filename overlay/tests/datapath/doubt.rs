@@ -1,13 +1,14 @@
 //! Where something is not yet known, nothing is deleted.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use model::{
     kernel::Kernel,
-    make::{Standing, doubtful_hosts, host as make, hosts},
+    make::{Standing, doubtful_hosts, host as make, hosts, peers},
 };
 use overlay::{
     datapath::{
         host::Host,
-        member::Known,
         observed::{Hop, Observed},
         plan::plan,
         step::Step,
@@ -16,7 +17,7 @@ use overlay::{
 };
 use proptest::prelude::*;
 
-use super::{cases, rounds::rounds, with_leftovers};
+use super::{cases, right::wrong, rounds::rounds, with_leftovers};
 
 proptest! {
     #![proptest_config(cases(300))]
@@ -111,6 +112,54 @@ proptest! {
         prop_assert_eq!(elements(&now), elements(&seen));
     }
 
+    /// A state file of an earlier day is not believed against the kernel: what it knows and
+    /// the kernel has not is made, and what the kernel has stays as it is.
+    #[test]
+    fn an_older_state_takes_and_changes_nothing(
+        (host, others) in hosts().prop_flat_map(|host| {
+            let parts = model::make::parts(&host);
+            let others: Vec<_> = parts.iter().map(|part| peers(&part.network)).collect();
+            (Just(host), others)
+        })
+    ) {
+        let seen = super::settled(&host).observe();
+        let mut parts = model::make::parts(&host);
+        for (part, older) in parts.iter_mut().zip(others) {
+            part.peers = older;
+            part.standing = Standing::Restored;
+        }
+        let again = make(&parts);
+        let mut kernel = Kernel::under(&again, seen.clone());
+        rounds(&again, &mut kernel)?;
+        let now = kernel.observe();
+        for (had, has) in [
+            (format_all(&seen.fdb), format_all(&now.fdb)),
+            (format_all(&seen.neighbours), format_all(&now.neighbours)),
+            (format_all(&seen.routes), format_all(&now.routes)),
+            (format_all(&seen.addresses), format_all(&now.addresses)),
+        ] {
+            prop_assert!(had.is_subset(&has), "{:?} is gone", had.difference(&has));
+        }
+        let sources = |seen: &Observed| {
+            seen.firewall.as_ref().map(|table| table.sources.clone()).unwrap_or_default()
+        };
+        prop_assert!(sources(&seen).is_subset(&sources(&now)));
+        for member in again.members().filter(|member| member.path().is_some()) {
+            let is_there = |mac| now.fdb.iter().any(|fdb| fdb.mac == mac);
+            for (mac, _) in member.entries().fdb.iter() {
+                prop_assert!(is_there(*mac), "{} is not restored", mac);
+            }
+        }
+        // A controller says the same as before the restart: all is as it was.
+        let mut told = again;
+        for part in model::make::parts(&host) {
+            told.snapshot(&part.network.name, part.peers, Duration::ZERO);
+        }
+        told.let_go(Duration::MAX);
+        rounds(&told, &mut kernel)?;
+        prop_assert_eq!(wrong(&told, &kernel.observe()), Vec::<String>::new());
+    }
+
     /// Doubt ends somewhere, too: a plan has nothing more to do after two rounds.
     #[test]
     fn doubt_does_not_turn_in_circles((host, seen) in with_leftovers(doubtful_hosts())) {
@@ -119,9 +168,13 @@ proptest! {
     }
 }
 
+fn format_all<T: std::fmt::Debug>(all: &[T]) -> BTreeSet<String> {
+    all.iter().map(|one| format!("{one:?}")).collect()
+}
+
 fn is_synced(host: &Host, vni: Vni) -> bool {
     let mut members = host.members();
-    members.any(|member| member.vni() == vni && matches!(member.known(), Known::Synced(_)))
+    members.any(|member| member.vni() == vni && member.known().is_complete())
 }
 
 /// Whose device this hop leads to.

@@ -75,7 +75,8 @@ fn is_idle(host: &Host, route: &SeenRoute, seen: &Observed) -> bool {
 pub fn peers(member: &Member) -> Vec<&Peer> {
     let known = match member.known() {
         Known::Synced(peers) => Some(peers.values()),
-        Known::Unsynced => None,
+        // What is in their places may be right as well.
+        Known::Restored(_) | Known::Unsynced => None,
     };
     known
         .into_iter()

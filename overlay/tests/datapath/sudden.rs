@@ -42,7 +42,7 @@ fn first(host: &Host) -> (NetworkName, Peers) {
 fn known(member: &Member) -> &Peers {
     match member.known() {
         Known::Synced(peers) => peers,
-        Known::Unsynced => panic!("it is synced"),
+        Known::Restored(_) | Known::Unsynced => panic!("it is synced"),
     }
 }
 

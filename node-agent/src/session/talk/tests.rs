@@ -104,14 +104,18 @@ fn parts_of_changes_become_one_word() {
 }
 
 #[test]
-fn a_bookmark_is_held_and_not_told() {
+fn a_bookmark_is_held_and_told() {
     let (mut talk, mut held) = (Talk::default(), Held::default());
     held.revisions.insert(blue(), 7);
     let bookmark = Message::Bookmark(v1::Bookmark {
         network: "blue".into(),
         revision: 12,
     });
-    assert_eq!(talk.interpret(bookmark, &mut held).unwrap(), None);
+    let told = Told::Bookmark {
+        network: blue(),
+        revision: 12,
+    };
+    assert_eq!(talk.interpret(bookmark, &mut held).unwrap(), Some(told));
     assert_eq!(held.revisions.get(&blue()), Some(&12));
 }
 

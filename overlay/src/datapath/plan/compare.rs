@@ -6,10 +6,11 @@ pub(super) struct Compared<K, V> {
 }
 
 /// What is wanted, in order of its keys, against what is seen; a seen value that is
-/// none is wrong whatever is wanted.
+/// none is wrong whatever is wanted. Where it is `kept`, any other value will do.
 pub(super) fn compare<'a, K, V>(
     wanted: &mut dyn Iterator<Item = (&'a K, &'a V)>,
     mut seen: Vec<(K, Option<V>)>,
+    kept: bool,
 ) -> Compared<K, V>
 where
     K: Ord + Copy + 'a,
@@ -27,7 +28,7 @@ where
         }
         let mut right = false;
         while let Some((_, seen)) = seen.next_if(|(seen, _)| *seen == key) {
-            right = seen == Some(value);
+            right = seen == Some(value) || kept && seen.is_some();
         }
         if !right {
             compared.set.push((key, value));

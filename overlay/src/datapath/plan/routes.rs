@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Phases, Place};
+use super::{Phases, Place, is_doubted};
 use crate::{
     datapath::{
         entry::{PROTOCOL, UNREACHABLE_METRIC, metric},
         host::Host,
-        member::{Known, Member},
+        member::Member,
         observed::{Hop, Object, Observed, SeenRoute, Us, ours},
         step::{Doomed, Route, Step, Target},
     },
@@ -29,7 +29,7 @@ pub(super) fn routes(
         .collect();
     let synced: BTreeSet<Vni> = host
         .members()
-        .filter(|member| matches!(member.known(), Known::Synced(_)))
+        .filter(|member| member.known().is_complete())
         .map(Member::vni)
         .collect();
     let complete = host.is_complete();
@@ -56,6 +56,10 @@ pub(super) fn routes(
             Some(_) if !is_ours => {
                 settled.push((seen.subnet, seen.metric));
                 blocked.push(*seen);
+            }
+            // It leads into a network, and may be the later one.
+            Some(_) if on_device.is_some() && doubts(host, seen) => {
+                settled.push((seen.subnet, seen.metric));
             }
             Some(_) => wrong.push(seen),
             None => {
@@ -94,6 +98,12 @@ pub(super) fn routes(
         phases.routes.extend(peers.map(Step::SetRoute));
     }
     blocked
+}
+
+/// Is what should be in its place only known from disk?
+fn doubts(host: &Host, seen: &SeenRoute) -> bool {
+    let mut members = host.members().filter(|member| is_doubted(member));
+    members.any(|member| member.entries().routes.get(&seen.subnet).is_some())
 }
 
 /// The route that should be where this one is: its prefix and metric are its place.

@@ -424,7 +424,9 @@ fn wanted_and_seen_are_compared_by_their_keys() {
         (0, None),
         (5, None),
     ];
-    let compared = compare(&mut wanted, seen);
+    let compared = compare(&mut wanted.clone(), seen.clone(), false);
     assert_eq!(compared.set, [(2, 'b'), (4, 'd')]);
     assert_eq!(compared.drop, [0, 5]);
+    let kept = compare(&mut wanted, seen, true);
+    assert_eq!(kept.set, [(4, 'd')], "what is there may be the later one");
 }
