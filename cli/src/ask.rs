@@ -40,30 +40,22 @@ pub struct Answer {
 
 impl Asker {
     pub async fn open(reach: &Reach) -> Result<Self, Failure> {
-        let mut opening = JoinSet::new();
-        for (place, address) in reach.addresses.iter().enumerate() {
-            let one = Reach {
-                addresses: vec![address.clone()],
-                timeout: reach.timeout,
-            };
-            opening.spawn(async move { (place, Connection::open(&one).await) });
+        let mut connected = Vec::new();
+        let mut failed = Vec::new();
+        for (_, opened) in Connection::each(reach).await {
+            match opened {
+                Ok(connection) => connected.push(connection),
+                Err(failure) => failed.push(failure),
+            }
         }
-        let mut opened = opening.join_all().await;
-        opened.sort_by_key(|(place, _)| *place);
-        let connected = opened.iter().filter_map(|(_, opened)| opened.as_ref().ok());
-        let connected: Arc<[Connection]> = connected.cloned().collect();
-        if !connected.is_empty() {
-            return Ok(Self(connected));
+        if connected.is_empty() {
+            return Err(Failure::of_all(failed));
         }
-        let tried = opened.into_iter().filter_map(|(_, opened)| opened.err());
-        let tried: Vec<String> = tried
-            .map(|failure| match failure {
-                Failure::NoController { tried } => tried,
-                other => other.to_string(),
-            })
-            .collect();
-        let tried = tried.join(", ");
-        Err(Failure::NoController { tried })
+        Ok(Self(connected.into()))
+    }
+
+    pub fn all(&self) -> &[Connection] {
+        &self.0
     }
 
     /// Any of them, for what every controller knows.

@@ -8,7 +8,7 @@ use proto::v1::{
     node_service_client::NodeServiceClient, status_service_client::StatusServiceClient,
 };
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 use tonic::{
     Response, Status,
     transport::{Channel, Endpoint},
@@ -76,6 +76,23 @@ impl Connection {
         Err(Failure::NoController {
             tried: tried.join(", "),
         })
+    }
+
+    /// Every controller, in the order in which they are named, or why it cannot be connected to.
+    pub async fn each(reach: &Reach) -> Vec<(String, Result<Self, Failure>)> {
+        let mut opening = JoinSet::new();
+        for (place, address) in reach.addresses.iter().enumerate() {
+            let url = address.url.clone();
+            let one = Reach {
+                addresses: vec![address.clone()],
+                timeout: reach.timeout,
+            };
+            opening.spawn(async move { (place, url, Self::open(&one).await) });
+        }
+        let mut opened = opening.join_all().await;
+        opened.sort_by_key(|(place, ..)| *place);
+        let opened = opened.into_iter();
+        opened.map(|(_, url, opened)| (url, opened)).collect()
     }
 
     pub fn networks(&self) -> NetworkServiceClient<Channel> {

@@ -76,6 +76,20 @@ impl Failure {
         }
     }
 
+    /// Of controllers none of which answers.
+    pub fn of_all(failures: Vec<Self>) -> Self {
+        let mut tried = Vec::new();
+        for failure in failures {
+            match failure {
+                Self::NoController { tried: one } => tried.push(one),
+                // One that was there says more than those that were not.
+                other => return other,
+            }
+        }
+        let tried = tried.join(", ");
+        Self::NoController { tried }
+    }
+
     /// What the controller at `url` answered instead of what was asked for.
     pub fn answered(url: &str, status: &Status) -> Self {
         let url = url.to_string();

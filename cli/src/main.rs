@@ -21,6 +21,7 @@ mod endpoint;
 mod failure;
 mod ipam;
 mod lease;
+mod mesh;
 mod network;
 mod node;
 mod output;
@@ -48,6 +49,7 @@ Examples:
   weft network create blue --pool 10.64.0.0/16
   weft lease acquire --node web-1 --network blue --ttl 8h
   weft lease list -o json
+  weft mesh
   weft attach --netns web --publish 8080:80
 
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 not ready (try again later)";
@@ -107,6 +109,8 @@ enum Command {
     Status(status::Ask),
     /// What a packet from one to another meets on both hosts, and what of it is wrong
     Trace(trace::Trace),
+    /// Loss and latency between nodes
+    Mesh(mesh::Mesh),
     /// Join a network namespace of this host to a network
     Attach(Box<attach::Attach>),
     /// End what `weft attach` began
@@ -153,6 +157,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Endpoint(verb) => endpoint::run(verb, &reach, &output).await,
         Command::Status(ask) => return status::run(ask, &reach, &output).await,
         Command::Trace(ask) => return trace::run(ask, &reach, &output).await,
+        Command::Mesh(mesh) => mesh::run(mesh, &reach, &output).await,
         // These ask the agent of this host, and nothing else is under way meanwhile.
         Command::Attach(attach) => attach::run(*attach, within, &output),
         Command::Detach(detach) => detach::run(detach, within, &output),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use row::{NodeDetail, TroubledRow};
-pub use row::{NodeRow, lag};
+pub use row::{NodeRow, lag, probed};
 
 mod row;
 

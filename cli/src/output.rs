@@ -36,6 +36,8 @@ pub struct Output {
     pub now_ms: u64,
     /// What a line of a table may have room in; none: any length.
     pub width: Option<usize>,
+    /// So many lines a screen has; none: it is no screen.
+    pub height: Option<usize>,
 }
 
 impl Output {
@@ -43,6 +45,10 @@ impl Output {
         Self {
             format,
             now_ms: clock::now_ms(),
+            height: match format {
+                Format::Table | Format::Wide => table::terminal_height(),
+                Format::Json | Format::Yaml => None,
+            },
             width: match format {
                 Format::Table => table::terminal_width(),
                 Format::Wide | Format::Json | Format::Yaml => None,

@@ -45,6 +45,8 @@ fn what_the_documents_say_can_be_typed() {
         "weft status",
         "weft status --wait",
         "weft status --wait 30s -o json",
+        "weft status --all",
+        "weft mesh --network blue --all -o json",
         "weft --log-format json --config weft.toml status",
     ] {
         parse(line).unwrap_or_else(|error| panic!("{line}\n{error}"));

@@ -66,7 +66,7 @@ async fn ready(With(ops): With<Ops>) -> Response {
 
 async fn status(With(ops): With<Ops>) -> Response {
     let store = ops.store.clone();
-    match ops.keeper.with(move |state| report(state, &store)).await {
+    match ops.keeper.with(move |state| report(state, &store, 0)).await {
         Ok(report) => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
             (kind, json(&report).to_string()).into_response()

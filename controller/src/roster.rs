@@ -20,6 +20,9 @@ mod line;
 /// Of the peers that an agent names as troubled, so many are remembered.
 const MOST_TROUBLED: usize = 20;
 
+/// Of those whose probes are in trouble.
+const MOST_PROBED: usize = 3;
+
 /// Why a session ends from the controller's side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -42,6 +45,10 @@ pub struct Present {
     pub version: String,
     pub ready: bool,
     pub reason: String,
+    /// Objects of ours that its agent put back.
+    pub repaired: u64,
+    /// The oldest step that its kernel refuses, and the time between two tries.
+    pub failing: Option<(WallMs, Duration)>,
     /// Of each network it has joined.
     pub networks: BTreeMap<NetworkName, Word>,
     /// None: its agent is too old to be asked anything.
@@ -57,6 +64,7 @@ pub struct Word {
     pub mtu: u32,
     pub peers: u64,
     pub troubled: Vec<v1::PeerTrouble>,
+    pub probes: Option<v1::Probes>,
     /// None: nothing has been said.
     pub at: Option<WallMs>,
 }
@@ -88,6 +96,8 @@ impl Roster {
             version,
             ready: false,
             reason: "has not reported yet".into(),
+            repaired: 0,
+            failing: None,
             networks: networks
                 .into_iter()
                 .map(|network| (network, Word::default()))
@@ -178,6 +188,25 @@ impl Present {
             .max()
     }
 
+    /// What the agent says of itself.
+    pub fn hear(&mut self, report: &v1::Report) {
+        self.ready = report.ready;
+        self.reason.clone_from(&report.reason);
+        self.repaired = report.repaired;
+        let since = Some(WallMs(report.failing_since_ms)).filter(|since| since.0 != 0);
+        self.failing = since.map(|since| (since, Duration::from_millis(report.retry_ms)));
+    }
+
+    /// The probes that show that packets do not pass as they should.
+    pub fn troubled_probes(&self) -> impl Iterator<Item = &v1::ProbedPeer> {
+        let probes = self
+            .networks
+            .values()
+            .filter_map(|word| word.probes.as_ref());
+        let probed = probes.filter(|probes| probes.troubled > 0);
+        probed.flat_map(|probes| &probes.worst)
+    }
+
     /// What was there before the session cannot have been applied by it any earlier.
     pub fn lag_in(&self, network: &NetworkName, feed: &Feed) -> Option<Duration> {
         let applied = self
@@ -194,11 +223,16 @@ impl Word {
     pub fn hear(&mut self, said: v1::NetworkReport, now: WallMs) {
         let mut troubled = said.troubled;
         troubled.truncate(MOST_TROUBLED);
+        let mut probes = said.probes;
+        if let Some(probes) = &mut probes {
+            probes.worst.truncate(MOST_PROBED);
+        }
         *self = Self {
             applied: said.applied_revision.max(self.applied),
             mtu: said.mtu,
             peers: said.peers,
             troubled,
+            probes,
             at: Some(now),
         };
     }

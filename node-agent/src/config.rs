@@ -86,6 +86,9 @@ pub struct Options {
     /// How often the whole kernel state is compared, besides whenever it tells of a change
     #[arg(long, default_value = "10s", value_parser = options::parse_duration, value_name = "TIME")]
     pub look_every: Duration,
+    /// How often chosen peers are asked whether packets pass, or `off`; peers are answered anyway
+    #[arg(long, default_value = "10s", value_parser = parse_pace, value_name = "TIME|off")]
+    pub probe_every: Pace,
     /// Print what would be changed in the kernel, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -132,6 +135,10 @@ pub enum OutputFormat {
     Json,
 }
 
+/// None: never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace(pub Option<Duration>);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ChecksumOffload {
     /// Off where the driver or kernel is known to make wrong ones.
@@ -139,6 +146,8 @@ pub enum ChecksumOffload {
     On,
     Off,
 }
+
+const LEAST_PACE: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Example:
@@ -192,6 +201,18 @@ fn parse_url(url: &str) -> Result<String, String> {
         None if port == Some("") => Err(format!("no port: say {url}:7440")),
         None => Err("it is not such as http://10.0.0.2:7440".into()),
     }
+}
+
+/// A time between probes, of a tenth of a second at least.
+fn parse_pace(text: &str) -> Result<Pace, String> {
+    if text == "off" {
+        return Ok(Pace(None));
+    }
+    let every = options::parse_duration(text).map_err(|error| error.to_string())?;
+    if every < LEAST_PACE {
+        return Err("that is too often; say 100ms or more, or off".into());
+    }
+    Ok(Pace(Some(every)))
 }
 
 /// An address at which other hosts can reach this one.

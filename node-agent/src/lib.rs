@@ -3,7 +3,7 @@
 //! The road of a change: [`session`] hears it from a controller, [`reconcile`] takes it
 //! in (the thinking is `overlay::datapath`'s), [`kernel`] does it. [`kept`] has the last
 //! good state on disk; [`identity`] says who this host is, and [`lock`] that only one
-//! agent is it. [`local`] are the doors for operators and this host's tools.
+//! agent is it. [`probe`] asks peers whether packets pass. [`local`] are the doors for operators and this host's tools.
 
 pub mod cleanup;
 pub mod config;
@@ -18,6 +18,7 @@ pub mod knock;
 pub mod local;
 pub mod lock;
 pub mod metrics;
+pub mod probe;
 pub mod reconcile;
 pub mod run;
 pub mod session;

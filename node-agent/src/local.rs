@@ -1,5 +1,5 @@
 //! The agent's own doors: a unix socket for this host's tools, and HTTP for its
-//! operators' (`/metrics`, `/healthz`, `/readyz`, `/status`).
+//! operators' (`/metrics`, `/healthz`, `/readyz`, `/status`, `/probes`).
 
 use std::{
     collections::BTreeSet,
@@ -20,6 +20,7 @@ use axum::{
     routing::{get, put},
 };
 use overlay::{datapath::firewall::Published, name::NetworkName};
+use socket::words::Probe;
 use thiserror::Error;
 use tokio::{
     net::UnixListener,
@@ -27,7 +28,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{endpoints::Door, metrics::Metrics, status::Status, trace};
+use crate::{
+    endpoints::Door,
+    metrics::Metrics,
+    probe::{Asking, Courses, Wishes},
+    status::Status,
+    trace,
+};
 
 mod containers;
 pub mod json;
@@ -40,6 +47,8 @@ pub enum Request {
     Status(oneshot::Sender<Status>),
     /// Why it is not ready.
     Ready(oneshot::Sender<Option<String>>),
+    /// Whom to probe.
+    Courses(Wishes, oneshot::Sender<Courses>),
     Join(NetworkName, oneshot::Sender<Answer>),
     Leave(NetworkName, oneshot::Sender<Answer>),
     /// These ports and no others are published on this host. The answer comes when it is
@@ -72,6 +81,8 @@ pub enum SocketError {
 pub struct Doors {
     pub requests: mpsc::Sender<Request>,
     pub endpoints: Door,
+    /// Answers with what the probes of peers show.
+    pub probes: mpsc::Sender<Asking>,
     pub metrics: Metrics,
 }
 
@@ -83,6 +94,7 @@ impl Doors {
             .route("/healthz", get(health))
             .route("/readyz", get(ready))
             .route("/status", get(status))
+            .route("/probes", get(probes))
             .with_state(self)
     }
 
@@ -148,14 +160,24 @@ async fn ready(With(doors): With<Doors>) -> Response {
 }
 
 async fn status(With(doors): With<Doors>) -> Response {
-    match ask(&doors, Request::Status).await {
-        Some(status) => {
-            let kind = [(header::CONTENT_TYPE, "application/json")];
-            let text = serde_json::to_string(&status).expect("a status holds only plain values");
-            (kind, text).into_response()
-        }
+    let Some(mut status) = ask(&doors, Request::Status).await else {
+        return silent();
+    };
+    status.probed(&probed(&doors).await.unwrap_or_default());
+    json::shown(&status)
+}
+
+async fn probes(With(doors): With<Doors>) -> Response {
+    match probed(&doors).await {
+        Some(probes) => json::shown(&probes),
         None => silent(),
     }
+}
+
+async fn probed(doors: &Doors) -> Option<Vec<Probe>> {
+    let (reply, answer) = oneshot::channel();
+    doors.probes.send(reply).await.ok()?;
+    timeout(PATIENCE, answer).await.ok()?.ok()
 }
 
 async fn join(doors: With<Doors>, name: Segment<String>) -> Response {

@@ -16,6 +16,9 @@ use prometheus_client::{
 };
 
 use crate::kernel::Outcome;
+use probes::Probes;
+
+mod probes;
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -26,6 +29,7 @@ pub struct Metrics {
     lag: Gauge<f64, AtomicU64>,
     steps: Family<StepLabels, Counter>,
     drift: Family<KindLabel, Counter>,
+    pub probes: Probes,
     endpoints: Family<NetworkLabel, Gauge>,
     /// From the moment it is asked for; those that were there before count, too.
     pub attach_seconds: Histogram,
@@ -68,6 +72,7 @@ impl Default for Metrics {
             lag: Gauge::default(),
             steps: Family::default(),
             drift: Family::default(),
+            probes: Probes::default(),
             endpoints: Family::default(),
             attach_seconds: seconds(),
             attach_refused: Counter::default(),
@@ -197,6 +202,7 @@ impl Metrics {
             self.overruns.clone(),
         );
         all.register("sessions", "Sessions opened", self.sessions.clone());
+        self.probes.register(&mut all);
         all
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     kernel::{Kernel, events::Events, uplink::UplinkAsk},
     local::Request,
     metrics::Metrics,
+    probe::Summaries,
     session::{Held, Joins, Told},
 };
 use look::Looked;
@@ -60,13 +61,15 @@ pub struct Settings {
     pub look_every: Duration,
 }
 
-/// Who hears of what becomes of it all.
+/// Who hears of what becomes of it all, and who is heard.
 pub struct Listeners {
     /// The session: what is joined, and how it goes.
     pub joins: watch::Sender<Joins>,
     pub report: watch::Sender<v1::Report>,
     /// What endpoints need to know of the networks.
     pub grounds: watch::Sender<Grounds>,
+    /// What probes of peers show.
+    pub probed: watch::Receiver<Summaries>,
 }
 
 pub struct Reconciler {
@@ -109,6 +112,8 @@ pub struct Reconciler {
     /// When the uplinks are to be found again.
     uplinks_at: Option<Instant>,
     looked: Looked,
+    /// Objects of ours that others had changed, and that were put back.
+    repaired: u64,
     began: Instant,
     /// When everything is to be written to disk anew.
     write_at: Option<Instant>,
@@ -158,6 +163,7 @@ impl Reconciler {
                 took: Duration::ZERO,
                 settled: false,
             },
+            repaired: 0,
             began: now,
             write_at: None,
             not_kept: None,
@@ -174,6 +180,7 @@ impl Reconciler {
     ) -> anyhow::Result<()> {
         let mut events = Some(Events::open()?);
         let mut firewall = self.kernel.watch_firewall()?;
+        let mut probed = self.listeners.probed.clone();
         self.notify.ready();
         loop {
             self.act(&mut events);
@@ -199,6 +206,8 @@ impl Reconciler {
                     self.look_soon();
                 }
                 Some(request) = requests.recv() => self.answer(request),
+                // They are part of what is reported.
+                Ok(()) = probed.changed() => {}
                 () = sleep_until(self.wake_at()) => self.notify.alive(),
             }
         }

@@ -28,6 +28,7 @@ use crate::{
     local::{self, Doors},
     lock::{KernelLock, StateLock},
     metrics::Metrics,
+    probe::Prober,
     reconcile::{Listeners, Reconciler, Settings},
     session::{Endpoints, Joins, Known, Member, keep},
     show, subnet_env,
@@ -83,9 +84,11 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         ask.clone(),
         Fleet::new(endpoints, knows, metrics.clone()),
     )?;
+    let (asking, asked) = mpsc::channel(BACKLOG);
     let doors = Doors {
-        requests: ask,
+        requests: ask.clone(),
         endpoints: Door::new(attach, metrics.clone()),
+        probes: asking,
         metrics: metrics.clone(),
     };
     let socket = local::listen(&options.socket).context("--socket")?;
@@ -100,6 +103,15 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
 
     let (joins, mut joined) = watch::channel(Joins::new());
     let (report, reported) = watch::channel(v1::Report::default());
+    let (probes, probed) = watch::channel(Default::default());
+    let prober = Prober {
+        node: node.clone(),
+        every: options.probe_every.0,
+        grounds: grounds.subscribe(),
+        reconciler: ask,
+        told: probes,
+        metrics: metrics.clone(),
+    };
     let (kept, words) = Kept::open(&options.state_dir)?;
     let settings = Settings {
         node: node.clone(),
@@ -118,6 +130,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
             joins,
             report,
             grounds,
+            probed,
         },
         metrics,
         Notify::from_environment(),
@@ -145,6 +158,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     tokio::select! {
         done = reconciler.run(heard, requests, stop) => done,
         done = owner.run(containers) => done,
+        done = prober.run(asked) => done,
         error = session => Err(error.context("the session's task died")?.into()),
         served = docker => Ok(served?),
         () = subnet_env => Ok(()),

@@ -5,14 +5,16 @@ use std::net::IpAddr;
 use overlay::{
     id::NodeId,
     name::{NetworkName, NodeName},
+    probe::window::Verdict,
     record::Mac,
-    subnet::Subnet,
+    subnet::{Family, Subnet},
     time::WallMs,
     txn::Revision,
 };
 use serde::{Deserialize, Serialize};
+use socket::words::Probe;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     pub node: NodeName,
     pub id: NodeId,
@@ -25,6 +27,9 @@ pub struct Status {
     pub controller: Option<String>,
     /// Why the last good state is not on disk.
     pub not_kept: Option<String>,
+    /// So often something of ours was put back.
+    #[serde(default)]
+    pub repaired: u64,
     pub networks: Vec<NetworkStatus>,
     pub failing: Vec<FailingStatus>,
     /// Routes of others where ours should be.
@@ -34,7 +39,32 @@ pub struct Status {
     pub look_us: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl Status {
+    /// Takes in what probes show.
+    pub fn probed(&mut self, probes: &[Probe]) {
+        for network in &mut self.networks {
+            let name = &network.network;
+            for peer in &mut network.peers {
+                let of_peer = |probe: &&Probe| probe.to == peer.node && probe.network == *name;
+                let worst = probes.iter().filter(of_peer).max_by(|a, b| {
+                    let loss = a.loss.total_cmp(&b.loss);
+                    a.verdict
+                        .cmp(&b.verdict)
+                        .then(loss)
+                        .then(a.rtt_us.cmp(&b.rtt_us))
+                });
+                peer.probe = worst.map(|probe| ProbeStatus {
+                    family: probe.family,
+                    verdict: probe.verdict,
+                    loss: probe.loss,
+                    rtt_us: probe.rtt_us,
+                });
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkStatus {
     pub network: NetworkName,
     /// `waiting`, `unsynced`, `programmed`, `failing`
@@ -67,7 +97,7 @@ pub enum NetworkState {
     Failing,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerStatus {
     pub node: NodeName,
     pub state: PeerState,
@@ -78,6 +108,16 @@ pub struct PeerStatus {
     pub underlay: IpAddr,
     pub mac: Mac,
     pub changed_at_ms: WallMs,
+    /// What its probes show, of the family that is worse; few peers are probed at a time.
+    pub probe: Option<ProbeStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    pub family: Family,
+    pub verdict: Verdict,
+    pub loss: f64,
+    pub rtt_us: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
+use rustix::termios::{Winsize, tcgetwinsize};
+
 /// Between two columns.
 const GAP: usize = 3;
 
@@ -61,13 +63,22 @@ pub fn fitted(
 
 /// What a line on standard output has room for; none where it is no terminal.
 pub fn terminal_width() -> Option<usize> {
+    terminal().map(|size| size.ws_col.into())
+}
+
+/// How many lines it shows.
+pub fn terminal_height() -> Option<usize> {
+    terminal().map(|size| size.ws_row.into())
+}
+
+fn terminal() -> Option<Winsize> {
     let out = io::stdout();
     if !out.is_terminal() {
         return None;
     }
-    let size = rustix::termios::tcgetwinsize(out).ok()?;
+    let size = tcgetwinsize(out).ok()?;
     // A terminal that does not know says 0.
-    Some(usize::from(size.ws_col)).filter(|columns| *columns != 0)
+    Some(size).filter(|size| size.ws_col != 0 && size.ws_row != 0)
 }
 
 /// One row in columns of these widths.

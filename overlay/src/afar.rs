@@ -12,11 +12,12 @@ pub enum Need {
 }
 
 /// `*` is any one segment of a path.
-const DOORS: [(&str, &str, Need); 11] = [
+const DOORS: [(&str, &str, Need); 12] = [
     ("GET", "/healthz", Need::Read),
     ("GET", "/readyz", Need::Read),
     ("GET", "/status", Need::Read),
     ("GET", "/metrics", Need::Read),
+    ("GET", "/probes", Need::Read),
     ("GET", "/endpoints", Need::Read),
     ("GET", "/ipam", Need::Read),
     ("POST", "/ipam/check", Need::Read),

@@ -8,6 +8,7 @@
 //! - What agents are told: [`feed`].
 //! - What an agent does with it: [`datapath`]; without a session: [`pause`].
 //! - What may be asked of an agent from afar: [`afar`]; the way of a packet: [`trace`].
+//! - How agents find out whether packets pass between them: [`probe`].
 //! - What is attached to a network, and what the fleet knows of it: [`endpoint`].
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
@@ -25,6 +26,7 @@ pub mod key;
 pub mod name;
 pub mod network;
 pub mod pause;
+pub mod probe;
 pub mod record;
 pub mod registry;
 pub mod subnet;

@@ -79,6 +79,12 @@ impl Subnet {
         IpNetwork::new(address, len).ok().map(Self)
     }
 
+    /// The block of this length that an address is in.
+    pub fn around(address: IpAddr, len: u8) -> Option<Self> {
+        let inside = IpNetwork::new(address, len).ok()?;
+        IpNetwork::new(inside.network(), len).ok().map(Self)
+    }
+
     /// Its number among all blocks of its length.
     pub fn number(self) -> u128 {
         let shift = u32::from(self.family().bits() - self.length());

@@ -11,6 +11,7 @@
 //! | `GET /ipam` | | a list of [`Use`] |
 //! | `POST /ipam/check`, `POST /ipam/repair` | | a list of [`Finding`] |
 //! | `GET /networks` | | a list of [`Ground`] |
+//! | `GET /probes` | | a list of [`Probe`] |
 //!
 //! Whatever cannot be done is a [`Refusal`].
 
@@ -18,9 +19,10 @@ use std::net::IpAddr;
 
 use overlay::{
     endpoint::{Bandwidth, Endpoint, Form, Key, Publish, Who, link::OnLink},
-    name::NetworkName,
+    name::{NetworkName, NodeName},
+    probe::window::Verdict,
     record::Mac,
-    subnet::Subnet,
+    subnet::{Family, Subnet},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -105,7 +107,7 @@ pub struct Hold {
     /// Which; none: any that is free, of `family`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    pub family: overlay::subnet::Family,
+    pub family: Family,
     /// Whose it is, in the words of whoever holds it.
     pub by: Key,
 }
@@ -233,4 +235,20 @@ impl Reason {
             Self::NotReady | Self::Exhausted => 503,
         }
     }
+}
+
+/// What the last probes of one address of a peer show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub from: NodeName,
+    pub to: NodeName,
+    pub network: NetworkName,
+    pub family: Family,
+    pub verdict: Verdict,
+    /// From 0 to 1, of so many probes.
+    pub loss: f64,
+    pub probes: usize,
+    /// There and back, in the middle and at worst.
+    pub rtt_us: Option<u32>,
+    pub worst_us: Option<u32>,
 }

@@ -162,7 +162,7 @@ impl Agent {
         let report = agent_message::Message::Report(v1::Report {
             networks: vec![network],
             ready: true,
-            reason: String::new(),
+            ..v1::Report::default()
         });
         self.say(report).await
     }

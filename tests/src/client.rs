@@ -64,7 +64,7 @@ impl Client {
 
     pub async fn status(&self) -> Result<v1::Status, Status> {
         let mut client = StatusServiceClient::new(self.channel.clone());
-        answer(client.get(v1::GetStatusRequest {})).await
+        answer(client.get(v1::GetStatusRequest::default())).await
     }
 
     /// In the network `default`.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     lease::lease_state,
+    mesh::{percent, time},
     output::{Row, joined, or_dash, some},
 };
 
@@ -21,6 +22,20 @@ pub struct NodeRow {
     pub subnets: Vec<String>,
     /// The worst of its networks; null where nothing has been reported.
     pub lag_ms: Option<u64>,
+    /// The least of its networks.
+    pub mtu: Option<u32>,
+    /// So often its agent put back what somebody had changed.
+    pub repaired: Option<u64>,
+    /// Since when its kernel refuses something, and how long between two tries.
+    pub failing_since_ms: Option<u64>,
+    pub retry_ms: Option<u64>,
+    /// Peers that its agent probes, and those to which packets do not pass as they should.
+    pub probed: Option<u32>,
+    pub probes_troubled: Option<u32>,
+    pub worst_peer: Option<String>,
+    pub worst_verdict: Option<String>,
+    pub worst_loss: Option<f64>,
+    pub worst_rtt_us: Option<u32>,
     pub controller: Option<String>,
     pub address: Option<String>,
     pub agent_version: Option<String>,
@@ -70,7 +85,35 @@ pub struct TroubledRow {
 impl From<v1::Node> for NodeRow {
     fn from(node: v1::Node) -> Self {
         let lags = node.networks.iter().filter_map(|network| network.lag_ms);
+        let mtus = node.networks.iter().map(|network| network.mtu);
+        let probes = || {
+            node.networks
+                .iter()
+                .filter_map(|network| network.probes.as_ref())
+        };
+        let sum = |count: fn(&v1::Probes) -> u32| {
+            let counts = probes().map(count);
+            counts.reduce(u32::saturating_add)
+        };
+        let is_failing = node.failing_since_ms != 0;
+        let worst = probes().max_by_key(|probes| probes.troubled);
+        let worst = worst.and_then(|probes| probes.worst.first()).cloned();
         Self {
+            mtu: mtus.filter(|mtu| *mtu != 0).min(),
+            repaired: node.ready.map(|_| node.repaired),
+            failing_since_ms: is_failing.then_some(node.failing_since_ms),
+            retry_ms: is_failing.then_some(node.retry_ms),
+            probed: sum(|probes| probes.probed),
+            probes_troubled: sum(|probes| probes.troubled),
+            worst_loss: worst
+                .as_ref()
+                .map(|worst| f64::from(worst.loss_permille) / 1e3),
+            worst_rtt_us: worst
+                .as_ref()
+                .map(|worst| worst.rtt_us)
+                .filter(|us| *us != 0),
+            worst_verdict: worst.as_ref().map(|worst| worst.verdict.clone()),
+            worst_peer: worst.map(|worst| worst.node),
             lag_ms: lags.max(),
             networks: node.networks.iter().map(|n| n.network.clone()).collect(),
             subnets: node.networks.into_iter().flat_map(|n| n.subnets).collect(),
@@ -191,6 +234,24 @@ impl Row for TroubledRow {
             or_dash(self.reason.as_ref()),
         ]
     }
+}
+
+/// The worst that the probes of a node show: `h4 DEAD`, `h2 LOSSY 12%`, `h3 0.44ms`
+pub fn probed(node: &NodeRow) -> String {
+    let (Some(peer), Some(verdict)) = (&node.worst_peer, &node.worst_verdict) else {
+        return String::new();
+    };
+    let more = match node.probes_troubled {
+        Some(troubled @ 2..) => format!(" and {} more", troubled - 1),
+        _ => String::new(),
+    };
+    let shown = match (verdict.as_str(), node.worst_rtt_us) {
+        ("ok", Some(us)) => time(us),
+        ("ok" | "new", _) => verdict.clone(),
+        ("lossy", _) => format!("LOSSY {}", percent(node.worst_loss.unwrap_or(0.0))),
+        (word, _) => word.to_uppercase(),
+    };
+    format!("{peer} {shown}{more}")
 }
 
 /// Short lags to the millisecond, long ones as people say them.

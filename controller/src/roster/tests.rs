@@ -11,6 +11,7 @@ fn said(applied_revision: Revision, mtu: u32, troubled: usize) -> v1::NetworkRep
         mtu,
         peers: 7,
         troubled: (0..troubled).map(trouble).collect(),
+        ..v1::NetworkReport::default()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Nodes: list, get, remove.
 
+use std::time::Duration;
+
 use overlay::{
     decide::{decay, node},
     name::{NetworkName, NodeName},
@@ -79,6 +81,7 @@ pub fn describe(state: &State, name: &NodeName) -> v1::Node {
     let record = registry.nodes().get(name).map(|node| &node.value);
     let session = registry.sessions().get(name).map(|session| &session.value);
     let here = state.roster.get(name);
+    let failing = here.and_then(|here| here.failing);
     let leases: Vec<_> = registry.leases_of(name).collect();
     let networks = leases
         .iter()
@@ -100,6 +103,9 @@ pub fn describe(state: &State, name: &NodeName) -> v1::Node {
         networks,
         ready: here.map(|here| here.ready),
         reason: here.map(|here| here.reason.clone()).unwrap_or_default(),
+        repaired: here.map_or(0, |here| here.repaired),
+        failing_since_ms: failing.map_or(0, |(since, _)| since.0),
+        retry_ms: failing.map_or(0, |(_, retry)| in_ms(retry)),
     }
 }
 
@@ -141,7 +147,7 @@ fn attachment(
         mac: encoded.mac,
         applied_revision: word.applied,
         feed_revision: feed.newest(network),
-        lag_ms: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
+        lag_ms: lag.map(in_ms),
         state: encoded.state,
         gone_at_ms: lease.value.gone_at.map_or(0, |at| at.0),
         expires_at_ms: encoded.expires_at_ms,
@@ -149,7 +155,12 @@ fn attachment(
         peers: word.peers,
         troubled: word.troubled,
         reported_at_ms: word.at.map_or(0, |at| at.0),
+        probes: word.probes,
     }
+}
+
+fn in_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn named(name: &str) -> Result<NodeName, Status> {

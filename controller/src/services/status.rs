@@ -1,8 +1,8 @@
 //! The state of the fleet as this controller sees it, with reasons.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use overlay::registry::Space;
+use overlay::{name::NodeName, registry::Space};
 use proto::{encode, v1};
 use tonic::{Request, Response, Status, async_trait};
 
@@ -11,6 +11,7 @@ use super::{
     status,
 };
 use crate::{
+    feed::Feed,
     keeper::{Keeper, Link, State},
     roster::quantile,
 };
@@ -26,16 +27,24 @@ pub struct StatusReport {
 
 #[async_trait]
 impl v1::status_service_server::StatusService for StatusReport {
-    async fn get(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
+    async fn get(
+        &self,
+        request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::Status>, Status> {
+        let most = request.get_ref().nodes as usize;
         let store = self.store.clone();
-        let report = self.keeper.with(move |state| report(state, &store)).await;
+        let report = self
+            .keeper
+            .with(move |state| report(state, &store, most))
+            .await;
         report
             .map(Response::new)
             .map_err(|failure| status(&failure))
     }
 }
 
-pub fn report(state: &State, store: &str) -> v1::Status {
+/// With so many nodes listed at most.
+pub fn report(state: &State, store: &str, most: usize) -> v1::Status {
     let registry = state.registry();
     let feed = state.feed();
     let lags = state.roster.lags(&feed);
@@ -49,6 +58,13 @@ pub fn report(state: &State, store: &str) -> v1::Status {
             reason: aside.reason.clone(),
             revision: aside.revision,
         });
+    let nodes = by_trouble(state);
+    let shown = |(_, name): &(Trouble, &NodeName)| describe(state, name);
+    let troubled = nodes
+        .iter()
+        .take_while(|(trouble, _)| *trouble > Trouble::None);
+    let sick = troubled.clone();
+    let here = sick.filter(|(trouble, _)| *trouble < Trouble::Gone).count();
     v1::Status {
         controller: state.ctl.to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -64,7 +80,7 @@ pub fn report(state: &State, store: &str) -> v1::Status {
         },
         controllers: controllers(state),
         networks: registry.networks().filter_map(network).collect(),
-        nodes: nodes(state),
+        nodes: counts(state),
         set_aside: set_aside.collect(),
         lag: QUANTILES
             .iter()
@@ -75,7 +91,9 @@ pub fn report(state: &State, store: &str) -> v1::Status {
             .collect(),
         sessions: state.roster.count() as u64,
         upkeep_held: state.upkeep_held.clone(),
-        troubled: troubled(state),
+        troubled: troubled.take(MOST_TROUBLED).map(shown).collect(),
+        listed: nodes.iter().take(most).map(shown).collect(),
+        troubled_here: here as u64,
     }
 }
 
@@ -92,7 +110,7 @@ fn controllers(state: &State) -> Vec<v1::Controller> {
         .collect()
 }
 
-fn nodes(state: &State) -> Vec<v1::NodeCount> {
+fn counts(state: &State) -> Vec<v1::NodeCount> {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     for name in state.registry().nodes().keys() {
         let leases: Vec<_> = state.registry().leases_of(name).collect();
@@ -105,25 +123,52 @@ fn nodes(state: &State) -> Vec<v1::NodeCount> {
     counts.into_iter().map(count).collect()
 }
 
-/// The nodes that are gone, not ready, or lag, worst first.
-fn troubled(state: &State) -> Vec<v1::Node> {
+/// How bad it is with a node, the worst greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    None,
+    /// Packets do not pass as they should between it and nodes that are there.
+    Probes,
+    Behind(Duration),
+    NotReady,
+    Gone,
+}
+
+/// All nodes, the worst first, and then by name.
+fn by_trouble(state: &State) -> Vec<(Trouble, &NodeName)> {
     let feed = state.feed();
-    let mut troubled = Vec::new();
-    for name in state.registry().nodes().keys() {
-        let leases: Vec<_> = state.registry().leases_of(name).collect();
-        if life(state, name, &leases) == "disconnected" {
-            troubled.push((u128::MAX, name));
-        } else if let Some(here) = state.roster.get(name) {
-            let lag = here.lag(&feed).unwrap_or_default().as_millis();
-            if !here.ready || lag > 0 {
-                troubled.push((lag, name));
-            }
-        }
+    let mut nodes: Vec<(Trouble, &NodeName)> = state
+        .registry()
+        .nodes()
+        .keys()
+        .map(|name| (trouble(state, &feed, name), name))
+        .collect();
+    nodes.sort_by(|(a, one), (b, other)| b.cmp(a).then(one.cmp(other)));
+    nodes
+}
+
+fn trouble(state: &State, feed: &Feed, name: &NodeName) -> Trouble {
+    let leases: Vec<_> = state.registry().leases_of(name).collect();
+    if life(state, name, &leases) == "disconnected" {
+        return Trouble::Gone;
     }
-    troubled.sort_by(|a, b| b.cmp(a));
-    troubled.truncate(MOST_TROUBLED);
-    troubled
-        .into_iter()
-        .map(|(_, name)| describe(state, name))
-        .collect()
+    let Some(here) = state.roster.get(name) else {
+        return Trouble::None;
+    };
+    let lag = here.lag(feed).unwrap_or_default();
+    // That nobody reaches a node that is gone is its own trouble.
+    let sessions = state.registry().sessions();
+    let is_there = |probe: &v1::ProbedPeer| {
+        let name = probe.node.parse::<NodeName>();
+        name.is_ok_and(|name| sessions.contains_key(&name))
+    };
+    if !here.ready {
+        Trouble::NotReady
+    } else if lag.as_millis() > 0 {
+        Trouble::Behind(lag)
+    } else if here.troubled_probes().any(is_there) {
+        Trouble::Probes
+    } else {
+        Trouble::None
+    }
 }

@@ -118,8 +118,7 @@ impl Session {
                 let Some(here) = state.roster.session(&node, sid) else {
                     return;
                 };
-                here.ready = report.ready;
-                here.reason = report.reason;
+                here.hear(&report);
                 for said in report.networks {
                     if let Ok(network) = said.network.parse::<NetworkName>()
                         && let Some(word) = here.networks.get_mut(&network)

@@ -254,7 +254,7 @@ fn report(machine: &Machine) -> v1::Report {
     v1::Report {
         networks: machine.memory.held.iter().map(network).collect(),
         ready: true,
-        reason: String::new(),
+        ..v1::Report::default()
     }
 }
 

@@ -25,12 +25,19 @@ pub struct Ground {
     pub masquerade: bool,
     /// Its device is in the kernel.
     pub up: bool,
+    /// The devices at which packets of the overlay reach this host; none while its own
+    /// is not there.
+    pub devices: BTreeMap<u32, String>,
 }
 
 /// None: it is joined, and nothing is known of it yet.
 pub type Grounds = BTreeMap<NetworkName, Option<Ground>>;
 
 impl Ground {
+    pub fn is_there(&self) -> bool {
+        !self.devices.is_empty()
+    }
+
     /// What an endpoint needs on the host's side.
     pub fn wanted(&self, endpoint: &Endpoint) -> Wanted {
         Wanted {

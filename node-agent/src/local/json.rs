@@ -16,9 +16,13 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 
 pub fn answer<T: Serialize>(result: Result<T, Refusal>) -> Response {
     match result {
-        Ok(words) => json(StatusCode::OK, &words),
+        Ok(words) => shown(&words),
         Err(refusal) => refused(&refusal),
     }
+}
+
+pub fn shown(words: &impl Serialize) -> Response {
+    json(StatusCode::OK, words)
 }
 
 pub fn refused(refusal: &Refusal) -> Response {

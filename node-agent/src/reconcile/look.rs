@@ -150,7 +150,8 @@ impl Reconciler {
         self.look_at = self.look_at.min(soon);
     }
 
-    fn count_drift(&self, steps: &[Step]) {
+    fn count_drift(&mut self, steps: &[Step]) {
+        self.repaired += steps.len() as u64;
         let mut kinds: BTreeMap<&'static str, u64> = BTreeMap::new();
         for step in steps {
             *kinds.entry(step.kind()).or_default() += 1;

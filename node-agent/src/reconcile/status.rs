@@ -4,6 +4,7 @@ use overlay::{
     datapath::{device, entry::Via, member::Member},
     feed::Peer,
     name::{NetworkName, NodeName},
+    probe::table::{Course, Wish},
     subnet::Subnet,
     time::WallMs,
 };
@@ -12,6 +13,7 @@ use tracing::info;
 use super::{Reconciler, is_known};
 use crate::{
     local::{Answer, Request},
+    probe::{Courses, Wishes},
     status::{FailingStatus, NetworkState, NetworkStatus, PeerState, PeerStatus, Status},
 };
 
@@ -24,6 +26,9 @@ impl Reconciler {
             }
             Request::Ready(reply) => {
                 let _ = reply.send(self.readiness().why_not);
+            }
+            Request::Courses(wishes, reply) => {
+                let _ = reply.send(self.courses(&wishes));
             }
             Request::Join(network, reply) => {
                 info!(%network, "joining, as was asked on the socket");
@@ -41,6 +46,17 @@ impl Reconciler {
                 let _ = reply.send(answer);
             }
         }
+    }
+
+    fn courses(&self, wishes: &Wishes) -> Courses {
+        let course = |(network, wish): (&NetworkName, &Wish)| {
+            let member = self.host.member(network)?;
+            let peers = member.known().peers()?;
+            let families = &member.reach().families;
+            let course = Course::of(&self.settings.node, peers, families, wish);
+            Some((network.clone(), course))
+        };
+        wishes.iter().filter_map(course).collect()
     }
 
     fn status(&self) -> Status {
@@ -66,6 +82,7 @@ impl Reconciler {
             reason: readiness.reason().cloned(),
             controller: self.session.clone().ok(),
             not_kept: self.not_kept.clone(),
+            repaired: self.repaired,
             networks: self
                 .wanted
                 .keys()
@@ -147,6 +164,7 @@ impl Reconciler {
                 .and_then(|changed| changed.get(node))
                 .copied()
                 .unwrap_or(WallMs(0)),
+            probe: None,
         };
         let down = member.wanted().is_none() || self.host.rival(network).is_some();
         let here = peers

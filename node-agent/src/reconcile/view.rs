@@ -1,11 +1,12 @@
 //! How things stand, for operators, controllers and systemd.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use overlay::{
-    datapath::{member::Member, step::Step},
+    datapath::{device, member::Member, step::Step},
     feed::Peer,
     name::{NetworkName, NodeName},
+    probe::table::Summary,
 };
 use proto::v1;
 
@@ -168,8 +169,7 @@ impl Reconciler {
                 return None;
             }
             let network = member.network();
-            let device = self.kernel.devices().values();
-            let is_there = device.into_iter().any(|vni| *vni == member.vni());
+            let devices = self.devices_of(member);
             Some(Ground {
                 vni: network.vni,
                 port: network.port,
@@ -177,14 +177,32 @@ impl Reconciler {
                 pools: network.pools().collect(),
                 mtu: wanted.device.mtu,
                 masquerade: network.masquerade,
-                up: is_there && !self.owed && !self.is_failing(member),
+                up: !devices.is_empty() && !self.owed && !self.is_failing(member),
+                devices,
             })
         };
         let wanted = self.wanted.keys();
         wanted.map(|name| (name.clone(), ground(name))).collect()
     }
 
+    /// Where packets of a network arrive: peers on the same link may send them as they are.
+    fn devices_of(&self, member: &Member) -> BTreeMap<u32, String> {
+        let all = self.kernel.devices().iter();
+        let mut own = all.filter(|(_, vni)| **vni == member.vni());
+        let Some((index, vni)) = own.next() else {
+            return BTreeMap::new();
+        };
+        let direct = member
+            .uplink()
+            .filter(|_| !member.reach().direct.is_empty());
+        let direct = direct.map(|uplink| (uplink.index, uplink.name.clone()));
+        let mut devices: BTreeMap<u32, String> = direct.into_iter().collect();
+        devices.insert(*index, device::name(*vni));
+        devices
+    }
+
     fn report_of(&self, readiness: &Readiness) -> v1::Report {
+        let summaries = self.listeners.probed.borrow();
         let networks = self.host.joined().filter_map(|(name, member)| {
             let member = member?;
             let failing = self.failing_of(member);
@@ -201,12 +219,21 @@ impl Reconciler {
                         reason,
                     })
                     .collect(),
+                probes: summaries.get(name).map(probes_of),
             })
         });
+        let networks = networks.collect();
+        let failing = self.trouble.failing();
+        let failing_since = failing.map(|failing| failing.since.0).min();
+        let retry = failing_since.map(|_| self.trouble.pause());
+        let in_ms = |pause: Duration| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         v1::Report {
-            networks: networks.collect(),
+            networks,
             ready: readiness.is_ready(),
             reason: readiness.reason().cloned().unwrap_or_default(),
+            repaired: self.repaired,
+            failing_since_ms: failing_since.unwrap_or(0),
+            retry_ms: retry.map_or(0, in_ms),
         }
     }
 
@@ -230,6 +257,22 @@ impl Reconciler {
             .failing()
             .find(|failing| serves(&failing.step))?;
         Some(format!("{}: {}", failing.step, failing.reason))
+    }
+}
+
+fn probes_of(summary: &Summary) -> v1::Probes {
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let worst = summary.worst.iter().map(|row| v1::ProbedPeer {
+        node: row.node.to_string(),
+        family: row.family.to_string(),
+        verdict: row.shown.verdict.as_str().into(),
+        loss_permille: (row.shown.loss * 1000.0).round() as u32,
+        rtt_us: row.shown.middle_us.unwrap_or(0),
+    });
+    v1::Probes {
+        probed: number(summary.probed),
+        troubled: number(summary.troubled),
+        worst: worst.collect(),
     }
 }
 

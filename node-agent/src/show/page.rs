@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 
 use options::{clock, table};
-use overlay::{subnet::Subnet, time::WallMs};
+use overlay::{probe::window::Verdict, subnet::Subnet, time::WallMs};
 
-use crate::status::{NetworkState, NetworkStatus, PeerState, PeerStatus, Status};
+use crate::status::{NetworkState, NetworkStatus, PeerState, PeerStatus, ProbeStatus, Status};
 
-const PEER: [&str; 8] = [
-    "NODE", "STATE", "SUBNETS", "UNDERLAY", "VIA", "MTU", "CHANGED", "REASON",
+const PEER: [&str; 10] = [
+    "NODE", "STATE", "SUBNETS", "UNDERLAY", "VIA", "MTU", "CHANGED", "LOSS", "RTT", "REASON",
 ];
 /// What a narrow terminal can do without.
-const SPARE: [&str; 5] = ["MTU", "CHANGED", "VIA", "UNDERLAY", "SUBNETS"];
+const SPARE: [&str; 7] = [
+    "MTU", "CHANGED", "VIA", "RTT", "LOSS", "UNDERLAY", "SUBNETS",
+];
 
 pub fn page(status: &Status, now_ms: u64, width: Option<usize>) -> String {
     let mut page = head(status);
@@ -47,9 +49,10 @@ fn head(status: &Status) -> String {
         (
             "kernel",
             format!(
-                "compared {} ago, read in {}",
+                "compared {} ago, read in {}, {} put back",
                 clock::rough(ago),
-                short(took)
+                short(took),
+                status.repaired
             ),
         ),
     ];
@@ -136,6 +139,7 @@ fn counts(peers: &[PeerStatus]) -> String {
 
 fn cells(peer: &PeerStatus, mtu: Option<u32>, now_ms: u64) -> Vec<String> {
     let WallMs(changed) = peer.changed_at_ms;
+    let probe = peer.probe.as_ref();
     vec![
         peer.node.to_string(),
         word(peer.state).into(),
@@ -144,8 +148,32 @@ fn cells(peer: &PeerStatus, mtu: Option<u32>, now_ms: u64) -> Vec<String> {
         peer.via.clone(),
         mtu.map(|mtu| mtu.to_string()).unwrap_or_default(),
         clock::from_now(changed, now_ms),
-        peer.reason.clone().unwrap_or_default(),
+        probe.map(loss).unwrap_or_default(),
+        probe
+            .and_then(|probe| probe.rtt_us)
+            .map(|us| short(us.into()))
+            .unwrap_or_default(),
+        peer.reason
+            .clone()
+            .or_else(|| probe.and_then(what_probes_show))
+            .unwrap_or_default(),
     ]
+}
+
+/// `0%`, `12%`
+fn loss(probe: &ProbeStatus) -> String {
+    match probe.verdict {
+        Verdict::New => String::new(),
+        _ => format!("{:.0}%", probe.loss * 100.0),
+    }
+}
+
+fn what_probes_show(probe: &ProbeStatus) -> Option<String> {
+    let (verdict, family) = (probe.verdict, probe.family);
+    let word = verdict
+        .is_trouble()
+        .then(|| verdict.as_str().to_uppercase());
+    word.map(|word| format!("{word} ({family})"))
 }
 
 /// A peer's state; what is not well is seen from afar.

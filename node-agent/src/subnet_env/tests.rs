@@ -15,6 +15,7 @@ fn ground(pools: &[&str], subnets: &[&str]) -> Ground {
         mtu: 1450,
         masquerade: false,
         up: true,
+        devices: Default::default(),
     }
 }
 

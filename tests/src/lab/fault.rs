@@ -34,7 +34,17 @@ impl Lab {
         Ok(())
     }
 
-    /// Undoes every cut.
+    /// Large packets of the one host do not arrive at the other.
+    pub fn hole(&self, from: u32, to: u32) -> Result<()> {
+        self.switch.hole(from, to)
+    }
+
+    /// One packet of six between two hosts is lost.
+    pub fn lossy(&self, one: u32, other: u32) -> Result<()> {
+        self.switch.lossy(one, other)
+    }
+
+    /// Undoes every cut, hole and loss.
     pub fn heal(&self) -> Result<()> {
         self.switch.heal()
     }

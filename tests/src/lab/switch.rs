@@ -4,18 +4,22 @@
 
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{Namespace, Plan, UPLINK};
 
-/// Rules that drop between pairs of ports, and between pairs of addresses where
+/// Rules that drop between pairs of ports, all, or what is large, or one packet of six, and between pairs of addresses where
 /// packets are routed and come by no port any more.
 const CUTS: &str = "
 table bridge lab {
   set cuts { type ifname . ifname; }
+  set holes { type ifname . ifname; }
+  set lossy { type ifname . ifname; }
   chain forward {
     type filter hook forward priority 0; policy accept;
     iifname . oifname @cuts drop
+    iifname . oifname @holes meta length > 1400 drop
+    iifname . oifname @lossy numgen random mod 6 0 drop
   }
 }
 table inet lab {
@@ -30,6 +34,8 @@ table inet lab {
 ";
 const HEAL: &str = "
 flush set bridge lab cuts
+flush set bridge lab holes
+flush set bridge lab lossy
 flush set inet lab cuts4
 flush set inet lab cuts6
 ";
@@ -124,7 +130,18 @@ impl Switch {
         self.change_cuts("delete", from, to)
     }
 
-    /// Undoes every cut.
+    /// Large packets of the one do not arrive at the other, which has the same link.
+    pub fn hole(&self, from: u32, to: u32) -> Result<()> {
+        self.between_ports("holes", from, to)
+    }
+
+    /// One packet of six between these two, which have the same link, is lost.
+    pub fn lossy(&self, one: u32, other: u32) -> Result<()> {
+        self.between_ports("lossy", one, other)?;
+        self.between_ports("lossy", other, one)
+    }
+
+    /// Undoes every cut, hole and loss.
     pub fn heal(&self) -> Result<()> {
         self.namespace.nft(HEAL)
     }
@@ -148,6 +165,16 @@ impl Switch {
             place.run(&["tc", "qdisc", "del", "dev", device, "root"])?;
         }
         Ok(())
+    }
+
+    fn between_ports(&self, set: &str, from: u32, to: u32) -> Result<()> {
+        ensure!(
+            self.plan.link(from) == self.plan.link(to),
+            "{from} and {to} are not on one link"
+        );
+        let (from, to) = (port(from), port(to));
+        let element = format!("add element bridge lab {set} {{ {from} . {to} }}");
+        self.namespace.nft(&element)
     }
 
     fn change_cuts(&self, verb: &str, from: u32, to: u32) -> Result<()> {

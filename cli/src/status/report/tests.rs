@@ -1,5 +1,26 @@
 use super::*;
 
+fn looks(statuses: impl IntoIterator<Item = v1::Status>) -> Vec<Look> {
+    let look = |(number, status)| Look {
+        url: format!("http://c{number}:7440"),
+        answer: Ok(status),
+    };
+    (1..).zip(statuses).map(look).collect()
+}
+
+fn report(status: v1::Status) -> Report {
+    Report::of(looks([status]), 50).unwrap()
+}
+
+fn node(name: &str, ready: Option<bool>) -> v1::Node {
+    v1::Node {
+        name: name.into(),
+        state: "connected".into(),
+        ready,
+        ..Default::default()
+    }
+}
+
 fn status() -> v1::Status {
     v1::Status {
         controller: "c1".into(),
@@ -66,24 +87,52 @@ fn status() -> v1::Status {
 
 #[test]
 fn a_page_when_all_is_well() {
-    let page = Report::from(status()).text("http://a:7440", 3_601_000, None);
+    let well = v1::Node {
+        repaired: 4,
+        networks: vec![v1::NodeNetwork {
+            mtu: 1450,
+            lag_ms: Some(0),
+            probes: Some(v1::Probes {
+                probed: 3,
+                troubled: 0,
+                worst: vec![v1::ProbedPeer {
+                    node: "b".into(),
+                    family: "v4".into(),
+                    verdict: "ok".into(),
+                    loss_permille: 0,
+                    rtt_us: 440,
+                }],
+            }),
+            ..Default::default()
+        }],
+        ..node("a", Some(true))
+    };
+    let status = v1::Status {
+        listed: vec![well],
+        ..status()
+    };
+    let page = report(status).text(3_601_000, None, None);
     assert_eq!(
         page,
         "\
-controller   http://a:7440, version 0.1.0
-state        ready
-store        embedded /var/lib/weft/store.redb: ok
-cluster      k at revision 42
-nodes        4 (3 connected, 1 disconnected), 3 sessions on this controller
-lag          p50 2ms, p99.9 15ms, max 1.2s
+fleet     ready
+store     embedded /var/lib/weft/store.redb: ok
+cluster   k at revision 42
+nodes     4 (3 connected, 1 disconnected), 1 IN TROUBLE
+lag       p50 2ms, p99.9 15ms, max 1.2s
 
 controllers
-LISTEN          VERSION   STARTED   CLOCK   ID
-10.0.0.1:7440   0.1.0     1h ago    -3ms    c1
+LISTEN          VERSION   STARTED   CLOCK   SESSIONS   ID   STATE
+10.0.0.1:7440   0.1.0     1h ago    -3ms    3          c1   ready
 
 networks
 NAME      VNI   POOLS          UNDERLAY   ENCAP   LEASED            RESERVED   FREE   STATE
 default   1     10.32.0.0/12   v4         vxlan   2048/4096 (50%)   0          2048   active
+
+nodes
+NODE   STATE   LAG   MTU    REPAIRED   WORST PROBE   LAST ERROR
+a      ready   0ms   1450   4          b 0.44ms      -
+and 3 more, 1 of them IN TROUBLE; --all lists them
 "
     );
 }
@@ -99,20 +148,29 @@ fn what_is_wrong_has_a_place() {
             reason: "not JSON".into(),
             revision: 7,
         }],
-        troubled: vec![v1::Node {
-            name: "web-1".into(),
-            state: "disconnected".into(),
-            ..Default::default()
-        }],
+        listed: vec![
+            v1::Node {
+                reason: "route 10.32.7.0/24: File exists".into(),
+                failing_since_ms: 1_000,
+                retry_ms: 10_000,
+                ..node("web-2", Some(false))
+            },
+            v1::Node {
+                state: "disconnected".into(),
+                ..node("web-1", None)
+            },
+        ],
         ..Default::default()
     };
-    let page = Report::from(sick).text("http://a:7440", 0, None);
+    let page = report(sick).text(181_000, None, None);
     for part in [
         "NOT READY: the store does not answer",
         "UPKEEP IS HELD",
         "the clock is 40 s off",
-        "none, 0 sessions",
-        "nodes in trouble\nNAME    STATE",
+        "nodes     ",
+        "web-1   DISCONNECTED   -     -     -",
+        "web-2   NOT READY",
+        "for 3m, again every 10.0s: route 10.32.7.0/24: File exists",
         "records set aside",
         "/weft/leases/x   7          not JSON",
     ] {
@@ -125,8 +183,75 @@ fn what_is_wrong_has_a_place() {
 }
 
 #[test]
+fn each_node_is_as_the_controller_with_its_session_says() {
+    let counts = |count| {
+        let state = "connected".into();
+        vec![v1::NodeCount { state, count }]
+    };
+    let one = v1::Status {
+        listed: vec![node("a", Some(true)), node("b", None), node("c", None)],
+        sessions: 1,
+        nodes: counts(3),
+        ..status()
+    };
+    let other = v1::Status {
+        controller: "c2".into(),
+        listed: vec![node("b", Some(false)), node("a", None), node("c", None)],
+        sessions: 1,
+        troubled_here: 1,
+        nodes: counts(3),
+        ..status()
+    };
+    let mut asked = looks([one, other]);
+    asked.push(Look {
+        url: "http://c3:7440".into(),
+        answer: Err(Failure::NotReady {
+            url: "http://c3:7440".into(),
+            reason: "starting".into(),
+        }),
+    });
+    let report = Report::of(asked, 50).unwrap();
+    let known = report.listed.iter();
+    let known: Vec<_> = known
+        .map(|line| (line.0.name.as_str(), line.0.ready))
+        .collect();
+    assert_eq!(known, [("b", Some(false)), ("a", Some(true)), ("c", None)]);
+    assert_eq!(
+        (report.unknown, report.troubled, report.sessions),
+        (1, 1, 2)
+    );
+    let page = report.text(0, None, None);
+    for part in ["NOT KNOWN", "NO ANSWER", "not known here"] {
+        assert!(page.contains(part), "{part:?} is not in\n{page}");
+    }
+}
+
+#[test]
+fn a_screen_is_not_left() {
+    let mut many: Vec<v1::Node> = Vec::new();
+    many.push(node("zz", Some(false)));
+    many.extend((0..49).map(|number| node(&format!("n{number:02}"), Some(true))));
+    let fleet = v1::Status {
+        listed: many,
+        troubled_here: 1,
+        nodes: vec![v1::NodeCount {
+            state: "connected".into(),
+            count: 10_000,
+        }],
+        ..status()
+    };
+    let page = report(fleet).text(0, None, Some(30));
+    assert!(page.lines().count() < 30, "{page}");
+    let more = page.lines().last().unwrap_or_default();
+    assert!(
+        more.starts_with("and 99") && more.contains("none of them in trouble"),
+        "{page}"
+    );
+}
+
+#[test]
 fn fields_for_programs() {
-    let value = serde_json::to_value(Report::from(status())).unwrap();
+    let value = serde_json::to_value(report(status())).unwrap();
     assert_eq!(value["nodes"]["connected"], 3);
     assert_eq!(value["reason"], serde_json::Value::Null);
     assert_eq!(value["networks"][0]["leased"], 2048);
@@ -134,4 +259,5 @@ fn fields_for_programs() {
         value["controllers"][0]["started_at"],
         "1970-01-01T00:00:01Z"
     );
+    assert_eq!(value["controllers"][0]["state"], "ready");
 }

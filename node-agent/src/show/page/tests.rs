@@ -1,4 +1,5 @@
-use overlay::{id::NodeId, record::Mac};
+use overlay::{id::NodeId, record::Mac, subnet::Family};
+use socket::words::Probe;
 
 use super::*;
 use crate::status::FailingStatus;
@@ -15,6 +16,7 @@ fn status(networks: Vec<NetworkStatus>) -> Status {
         reason: None,
         controller: Some("http://10.0.0.2:7440".into()),
         not_kept: None,
+        repaired: 2,
         networks,
         failing: Vec::new(),
         in_the_way: Vec::new(),
@@ -57,15 +59,31 @@ fn peer(node: &str, state: PeerState, reason: Option<&str>) -> PeerStatus {
         underlay: "10.0.0.12".parse().unwrap(),
         mac: Mac([2, 0, 0, 0, 0, 2]),
         changed_at_ms: WallMs(NOW - 300_000),
+        probe: None,
     }
 }
 
 #[test]
-fn all_is_well() {
-    let status = status(vec![network(vec![
+fn all_is_well_but_one_link() {
+    let mut status = status(vec![network(vec![
         peer("web-2", PeerState::Programmed, None),
         peer("database-3", PeerState::Programmed, None),
     ])]);
+    let probe = |family, verdict, loss| Probe {
+        from: "web-1".parse().unwrap(),
+        to: "web-2".parse().unwrap(),
+        network: "default".parse().unwrap(),
+        family,
+        verdict,
+        loss,
+        probes: 20,
+        rtt_us: Some(440),
+        worst_us: Some(900),
+    };
+    status.probed(&[
+        probe(Family::V6, Verdict::Lossy, 0.12),
+        probe(Family::V4, Verdict::Ok, 0.05),
+    ]);
     assert_eq!(
         page(&status, NOW, None),
         "\
@@ -73,7 +91,7 @@ state        ready
 node         web-1, id 0192d3c0-5b1e-4c6e-9e0e-2f6f0a9a7d11
 agent        version 0.1.0, MAC 02:00:00:00:00:01
 controller   http://10.0.0.2:7440
-kernel       compared 3s ago, read in 1.2ms
+kernel       compared 3s ago, read in 1.2ms, 2 put back
 
 network default: programmed
 device       weft1, VNI 1, UDP port 4789
@@ -85,9 +103,9 @@ checksums    by the kernel: as --checksum-offload says
 revision     17, applied
 peers        2
 
-NODE         STATE        SUBNETS        UNDERLAY    VIA     MTU    CHANGED   REASON
-web-2        programmed   10.32.2.0/24   10.0.0.12   vxlan   1450   5m ago    -
-database-3   programmed   10.32.2.0/24   10.0.0.12   vxlan   1450   5m ago    -
+NODE         STATE        SUBNETS        UNDERLAY    VIA     MTU    CHANGED   LOSS   RTT     REASON
+web-2        programmed   10.32.2.0/24   10.0.0.12   vxlan   1450   5m ago    12%    440us   LOSSY (v6)
+database-3   programmed   10.32.2.0/24   10.0.0.12   vxlan   1450   5m ago    -      -       -
 "
     );
 }

@@ -104,7 +104,7 @@ pub fn report(applied_revision: u64) -> AgentMessage {
     said(agent_message::Message::Report(Report {
         networks: vec![network],
         ready: true,
-        reason: String::new(),
+        ..Report::default()
     }))
 }
 
@@ -126,7 +126,7 @@ pub async fn open(
 /// Where the feed is: agents that begin here are told only what is new.
 pub async fn place(url: &str) -> Result<(String, u64)> {
     let mut status = StatusServiceClient::new(connect(url).await?);
-    let status = status.get(GetStatusRequest {}).await?.into_inner();
+    let status = status.get(GetStatusRequest::default()).await?.into_inner();
     Ok((status.cluster, status.revision))
 }
 

@@ -133,7 +133,12 @@ enum Verb {
         #[arg(value_parser = parse_rate)]
         rate: String,
     },
-    /// Undo every partition, pulled cable and slow link
+    /// Let one packet of six between two hosts of one link be lost
+    Lossy { one: Machine, other: Machine },
+    /// Let no large packet of a host arrive at another of its link
+    #[command(after_help = "Example:\n  weft-lab hole h1 h3")]
+    Hole { from: Machine, to: Machine },
+    /// Undo every partition, pulled cable, slow or lossy link, and hole
     Heal,
     /// Which labs are up
     List {
@@ -225,6 +230,8 @@ fn run(options: Options) -> anyhow::Result<Exit> {
             one_way,
         })),
         Verb::Unplug { host } => act(Act::Befall(Fault::Unplug(host))),
+        Verb::Lossy { one, other } => act(Act::Befall(Fault::Lossy(one, other))),
+        Verb::Hole { from, to } => act(Act::Befall(Fault::Hole(from, to))),
         Verb::Slow { host, rate } => act(Act::Befall(Fault::Slow(host, rate))),
         Verb::Heal => act(Act::Heal),
     };

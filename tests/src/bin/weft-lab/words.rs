@@ -43,6 +43,9 @@ pub enum Fault {
     },
     Unplug(Machine),
     Slow(Machine, String),
+    /// Between two hosts.
+    Lossy(Machine, Machine),
+    Hole(Machine, Machine),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -162,6 +165,8 @@ impl fmt::Display for Fault {
             Self::Part { one, other, .. } => write!(f, "{one} and {other} do not hear each other"),
             Self::Unplug(host) => write!(f, "{host} is unplugged"),
             Self::Slow(host, rate) => write!(f, "{host} carries {rate}"),
+            Self::Lossy(one, other) => write!(f, "{one} and {other} lose one packet of six"),
+            Self::Hole(from, to) => write!(f, "no large packet of {from} arrives at {to}"),
         }
     }
 }

@@ -14,6 +14,14 @@ impl Cluster {
                 one_way,
             } => self.part(one, other, *one_way)?,
             Fault::Unplug(host) => self.lab.uplink_down(self.number_of_host(host)?)?,
+            Fault::Lossy(one, other) => {
+                let (one, other) = (self.number_of_host(one)?, self.number_of_host(other)?);
+                self.lab.lossy(one, other)?;
+            }
+            Fault::Hole(from, to) => {
+                let (from, to) = (self.number_of_host(from)?, self.number_of_host(to)?);
+                self.lab.hole(from, to)?;
+            }
             Fault::Slow(host, rate) => {
                 self.lab.slow(self.number_of_host(host)?, rate)?;
                 // The last word on a host counts.
@@ -32,7 +40,7 @@ impl Cluster {
         self.lab.heal()?;
         for fault in std::mem::take(&mut self.faults) {
             match fault {
-                Fault::Part { .. } => {}
+                Fault::Part { .. } | Fault::Lossy(..) | Fault::Hole(..) => {}
                 Fault::Unplug(host) => self.lab.uplink_up(self.number_of_host(&host)?)?,
                 Fault::Slow(host, _) => self.lab.fast(self.number_of_host(&host)?)?,
             }
