@@ -84,7 +84,6 @@ fn look(question: &Question, endpoint: Option<&Endpoint>) -> Result<Facts, Netli
         if let Some(leaves) = paths.named(device)? {
             let next = gateway.unwrap_or(question.to);
             facts.neighbour = paths.neighbour(leaves.index, next)?;
-            facts.leaves_by = Some(shown(leaves));
         }
         if let (Some(tunnel), Some(mac)) = (&tunnel, facts.neighbour) {
             facts.forwarding_entry = paths.behind(tunnel.index, mac)?;

@@ -40,7 +40,6 @@ pub struct Facts {
     pub forwarding: Option<(String, String)>,
     /// Where the kernel sends a packet from the one to the other.
     pub way: Way,
-    pub leaves_by: Option<Device>,
     /// Whose MAC the next hop has.
     pub neighbour: Option<Mac>,
     /// The network's device.

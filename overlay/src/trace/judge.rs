@@ -173,6 +173,7 @@ impl Walk<'_> {
             };
             let at = format!("route to {}", course.to.address);
             self.add(node, at, far.way.to_string(), wrong);
+            self.hands_over(node, far);
         }
         if course.to.container {
             self.inside(node, far.inside.as_ref(), course.to.address);
@@ -185,6 +186,17 @@ impl Walk<'_> {
             let at = format!("underlay route to {}", text(course.from.underlay));
             self.add(node, at, underlay.way.to_string(), wrong);
         }
+    }
+
+    /// A routed container's MAC is known for good; behind a bridge it is asked for.
+    fn hands_over(&mut self, node: &str, far: &Facts) {
+        let given = far.inside.as_ref().and_then(|inside| inside.mac);
+        let (Some(seen), Some(given)) = (far.neighbour, given) else {
+            return;
+        };
+        let wrong = (seen != given).then(|| format!("the container was given {given}"));
+        let at = format!("neighbour {}", self.course.to.address);
+        self.add(node, at, seen.to_string(), wrong);
     }
 
     /// From the underlay through the network's device.

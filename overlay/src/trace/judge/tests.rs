@@ -3,6 +3,7 @@ use crate::trace::{Firewall, Underlay};
 
 const NEAR: &str = "192.0.2.1";
 const FAR: &str = "192.0.2.2";
+const CONTAINER: Mac = Mac([2, 0, 0, 0, 1, 0]);
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -48,7 +49,11 @@ fn device(name: &str, mtu: u32) -> Device {
 fn inside(address: &str) -> Inside {
     Inside {
         interface: "eth0".into(),
-        device: Some(device("eth0", 1450)),
+        mac: Some(CONTAINER),
+        device: Some(Device {
+            mac: Some(CONTAINER),
+            ..device("eth0", 1450)
+        }),
         addresses: vec![ip(address)],
         way: leads("eth0", Some("169.254.1.1")),
         gateway_mac: Some(HOST_MAC),
@@ -89,13 +94,13 @@ fn facts(stop: &Stop, other: &Stop, way: Way) -> Facts {
             ..Firewall::default()
         },
         reached: Some(reached),
-        ..Facts::default()
     }
 }
 
 fn both(course: &Course) -> (Facts, Facts) {
     let near = facts(&course.from, &course.to, leads("weft1", Some("10.32.1.0")));
-    let far = facts(&course.to, &course.from, leads("wv1", None));
+    let mut far = facts(&course.to, &course.from, leads("wv1", None));
+    far.neighbour = Some(CONTAINER);
     (near, far)
 }
 
@@ -115,7 +120,7 @@ fn nothing_is_wrong_where_all_is_well() {
 #[test]
 fn each_thing_that_is_wrong_is_named() {
     type Spoil = fn(&mut Facts, &mut Facts);
-    let cases: [(&str, Spoil); 22] = [
+    let cases: [(&str, Spoil); 23] = [
         ("h1 container", |near, _| {
             near.inside = None;
         }),
@@ -181,6 +186,9 @@ fn each_thing_that_is_wrong_is_named() {
         }),
         ("h2 route to 10.32.1.2", |_, far| {
             far.way = Way::default();
+        }),
+        ("h2 neighbour 10.32.1.2", |_, far| {
+            far.neighbour = Some(HOST_MAC);
         }),
         ("h2 address 10.32.1.2", |_, far| {
             far.inside.as_mut().unwrap().addresses.clear();
