@@ -2,7 +2,7 @@
 
 use std::{env, io, path::PathBuf};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "weft/v1/agent.proto",
     "weft/v1/endpoint.proto",
     "weft/v1/fleet.proto",
@@ -10,6 +10,7 @@ const FILES: [&str; 7] = [
     "weft/v1/network.proto",
     "weft/v1/node.proto",
     "weft/v1/status.proto",
+    "weft/v1/trust.proto",
 ];
 
 fn main() -> io::Result<()> {

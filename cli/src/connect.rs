@@ -1,11 +1,19 @@
 //! Finding a controller that answers, and asking it.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    env, fmt,
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use credentials::{Credentials, Line, RequestError, Trust};
+use overlay::time::WallMs;
 use proto::v1::{
     endpoint_service_client::EndpointServiceClient, fleet_service_client::FleetServiceClient,
     lease_service_client::LeaseServiceClient, network_service_client::NetworkServiceClient,
     node_service_client::NodeServiceClient, status_service_client::StatusServiceClient,
+    trust_service_client::TrustServiceClient,
 };
 use thiserror::Error;
 use tokio::{task::JoinSet, time::timeout};
@@ -26,16 +34,17 @@ const DEFAULT_PORT: u16 = 7440;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
-    #[error("write it as http://HOST:7440 or HOST:7440")]
+    #[error("write it as https://HOST:7440, or http://HOST:7440 where certificates are not used")]
     Syntax,
-    #[error("{0} is not spoken here; write http://HOST:7440")]
+    #[error("{0} is not spoken here; write https://HOST:7440")]
     Scheme(String),
 }
 
-/// Where one controller listens: `http://HOST:PORT`.
+/// Where one controller listens: `http://HOST:PORT`, or `https://`.
 #[derive(Debug, Clone)]
 pub struct Address {
     url: String,
+    /// Plain whatever the URL says: TLS is the line's business.
     endpoint: Endpoint,
 }
 
@@ -43,6 +52,8 @@ pub struct Address {
 #[derive(Debug, Clone)]
 pub struct Reach {
     pub addresses: Vec<Address>,
+    /// The file of the certificate that is shown.
+    pub credentials: PathBuf,
     pub timeout: Duration,
 }
 
@@ -54,13 +65,36 @@ pub struct Connection {
     timeout: Duration,
 }
 
+/// Where an operator's certificate is kept.
+pub fn credentials() -> PathBuf {
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let directory = config.or_else(home).unwrap_or_else(|| "/etc".into());
+    directory.join("weft/credentials.json")
+}
+
 impl Connection {
     /// Takes the first controller that can be connected to.
     pub async fn open(reach: &Reach) -> Result<Self, Failure> {
+        if !reach.addresses.iter().any(Address::is_tls) {
+            return Self::over(reach, &Line::plain()).await;
+        }
+        let held = Credentials::read(&reach.credentials)?;
+        let held = held.ok_or(Failure::NotLoggedIn)?;
+        let connection = Self::over(reach, &Line::tls(&Trust::Known(&held))?).await?;
+        connection.renew(reach, &held).await;
+        Ok(connection)
+    }
+
+    /// The same, over a line that is known to the caller.
+    pub async fn over(reach: &Reach, line: &Line) -> Result<Self, Failure> {
         let patience = CONNECT_TIMEOUT.min(reach.timeout);
         let mut tried = Vec::new();
-        for Address { url, endpoint } in &reach.addresses {
-            let reason = match timeout(patience, endpoint.connect()).await {
+        for address in &reach.addresses {
+            let plain = Line::plain();
+            let line = if address.is_tls() { line } else { &plain };
+            let url = &address.url;
+            let reason = match timeout(patience, line.connect(&address.endpoint)).await {
                 Ok(Ok(channel)) => {
                     return Ok(Self {
                         channel,
@@ -85,7 +119,7 @@ impl Connection {
             let url = address.url.clone();
             let one = Reach {
                 addresses: vec![address.clone()],
-                timeout: reach.timeout,
+                ..reach.clone()
             };
             opening.spawn(async move { (place, url, Self::open(&one).await) });
         }
@@ -93,6 +127,31 @@ impl Connection {
         opened.sort_by_key(|(place, ..)| *place);
         let opened = opened.into_iter();
         opened.map(|(_, url, opened)| (url, opened)).collect()
+    }
+
+    /// Another certificate in time, if this one is two thirds over. Should that fail, it is
+    /// tried at the next use.
+    async fn renew(&self, reach: &Reach, held: &Credentials) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = WallMs(0).after(since.unwrap_or_default());
+        if now < held.renew_at() || now >= held.expires_at {
+            return;
+        }
+        if let Ok(renewed) = self
+            .answer_of(credentials::renew(self.channel(), held))
+            .await
+        {
+            // One that cannot be written is asked for again.
+            let _ = renewed.write(&reach.credentials);
+        }
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub fn trust(&self) -> TrustServiceClient<Channel> {
+        TrustServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     pub fn networks(&self) -> NetworkServiceClient<Channel> {
@@ -134,8 +193,36 @@ impl Connection {
         }
     }
 
+    /// The same for a certificate.
+    pub async fn answer_of(
+        &self,
+        asked: impl Future<Output = Result<Credentials, RequestError>>,
+    ) -> Result<Credentials, Failure> {
+        match timeout(self.timeout, asked).await {
+            Ok(Ok(held)) => Ok(held),
+            Ok(Err(RequestError::Answered(status))) => Err(self.failure(&status)),
+            Ok(Err(error)) => Err(Failure::Refused(error.to_string())),
+            Err(_) => Err(Failure::Late {
+                url: self.url.clone(),
+                timeout: self.timeout,
+            }),
+        }
+    }
+
     pub fn failure(&self, status: &Status) -> Failure {
         Failure::answered(&self.url, status)
+    }
+}
+
+impl Address {
+    pub fn is_tls(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
     }
 }
 
@@ -143,26 +230,27 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let authority = match text.split_once("://") {
-            None => text,
-            Some(("http", authority)) => authority.trim_end_matches('/'),
+        let (scheme, authority) = match text.split_once("://") {
+            None => ("http", text),
+            Some((scheme @ ("http" | "https"), authority)) => {
+                (scheme, authority.trim_end_matches('/'))
+            }
             Some((scheme, _)) => return Err(AddressError::Scheme(scheme.into())),
         };
         if authority.is_empty() || authority.contains(['/', '?', '#', '@']) {
             return Err(AddressError::Syntax);
         }
         let uri: tonic::transport::Uri = authority.parse().map_err(|_| AddressError::Syntax)?;
-        let url = match (uri.port_u16(), uri.port()) {
-            (Some(_), _) => format!("http://{authority}"),
-            (None, None) if !authority.ends_with(':') => {
-                format!("http://{authority}:{DEFAULT_PORT}")
-            }
+        let place = match (uri.port_u16(), uri.port()) {
+            (Some(_), _) => authority.to_owned(),
+            (None, None) if !authority.ends_with(':') => format!("{authority}:{DEFAULT_PORT}"),
             (None, _) => return Err(AddressError::Syntax),
         };
-        let endpoint = Endpoint::from_shared(url.clone())
+        let endpoint = Endpoint::from_shared(format!("http://{place}"))
             .map_err(|_| AddressError::Syntax)?
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE);
+        let url = format!("{scheme}://{place}");
         Ok(Self { url, endpoint })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, time::Duration};
 
+use credentials::{CredentialsError, connect::TlsError};
 use options::{Exit, format_duration, log::LogError};
 use socket::{client::AskError, words::Reason};
 use thiserror::Error;
@@ -37,6 +38,14 @@ pub enum Failure {
         "the controller ended the watch; resume it with --since {revision} --cluster {cluster}"
     )]
     WatchEnded { cluster: String, revision: u64 },
+    #[error(
+        "an https:// controller wants a certificate: get one with `weft login --controller URL --token TOKEN`; an admin makes the token with `weft operator create`"
+    )]
+    NotLoggedIn,
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Agent(#[from] AskError),
     #[error(transparent)]
@@ -64,7 +73,10 @@ impl Failure {
             | Self::NodeNotReady(_) => Exit::NotReady,
             Self::Agent(error) => of_agent(error),
             Self::BadRequest(_) | Self::Log(_) => Exit::BadUsage,
-            Self::Refused(_)
+            Self::NotLoggedIn
+            | Self::Credentials(_)
+            | Self::Tls(_)
+            | Self::Refused(_)
             | Self::ControllerFailed { .. }
             | Self::Unknown { .. }
             | Self::WatchEnded { .. }

@@ -1,6 +1,6 @@
 //! `weft`: what an operator types.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 use options::Exit;
@@ -21,13 +21,16 @@ mod endpoint;
 mod failure;
 mod ipam;
 mod lease;
+mod login;
 mod mesh;
 mod network;
 mod node;
+mod operator;
 mod output;
 mod seconds;
 mod status;
 mod subnet;
+mod token;
 mod trace;
 mod watch;
 
@@ -50,6 +53,7 @@ Examples:
   weft lease acquire --node web-1 --network blue --ttl 8h
   weft lease list -o json
   weft mesh
+  weft token create --node web-2
   weft attach --netns web --publish 8080:80
 
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 not ready (try again later)";
@@ -66,6 +70,10 @@ struct Shared {
         default_value = "http://127.0.0.1:7440"
     )]
     controller: Vec<Address>,
+
+    /// The certificate by which a controller knows who asks [default: in ~/.config/weft]
+    #[arg(long, global = true, env = "WEFT_CREDENTIALS", value_name = "FILE")]
+    credentials: Option<PathBuf>,
 
     /// How to print what is listed or shown
     #[arg(
@@ -105,6 +113,14 @@ enum Command {
     /// Containers: what is attached to the networks, on all nodes
     #[command(subcommand)]
     Endpoint(endpoint::Verb),
+    /// Tokens: how hosts are let in
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Operators: who may ask, and who may change
+    #[command(subcommand)]
+    Operator(operator::Verb),
+    /// Become an operator, by a token
+    Login(login::Login),
     /// How the whole fleet is
     Status(status::Ask),
     /// What a packet from one to another meets on both hosts, and what of it is wrong
@@ -145,6 +161,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
     let output = Output::new(weft.shared.output);
     let reach = Reach {
         addresses: weft.shared.controller,
+        credentials: weft.shared.credentials.unwrap_or_else(connect::credentials),
         timeout: weft.shared.timeout,
     };
     let connect = || Connection::open(&reach);
@@ -154,6 +171,9 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Lease(verb) => lease::run(verb, &connect().await?, &output).await,
         Command::Subnet(verb) => subnet::run(verb, &connect().await?, &output).await,
         Command::Node(verb) => node::run(verb, &reach, &output).await,
+        Command::Token(verb) => token::run(verb, &connect().await?, &output).await,
+        Command::Operator(verb) => operator::run(verb, &connect().await?, &output).await,
+        Command::Login(login) => login::run(login, &reach, &output).await,
         Command::Endpoint(verb) => endpoint::run(verb, &reach, &output).await,
         Command::Status(ask) => return status::run(ask, &reach, &output).await,
         Command::Trace(ask) => return trace::run(ask, &reach, &output).await,

@@ -15,9 +15,12 @@ use crate::{
         embedded::{Embedded, Offline},
         etcd::{Etcd, EtcdIdentity, EtcdOptions, EtcdTls},
     },
+    trust::{Authority, Mode, init::Init, seal::Seal},
 };
 
 const DEFAULT_ETCD: &str = "http://127.0.0.1:2379";
+/// A certificate that is renewed more often than this is renewed all the time.
+const SHORTEST_CERT: Duration = Duration::from_secs(3);
 /// The store's file in the data directory.
 const FILE: &str = "store.redb";
 
@@ -90,9 +93,25 @@ pub struct Options {
         default_value = "10.32.0.0/12"
     )]
     pub default_network: Vec<Subnet>,
-    /// Serve plain text beyond this machine
+    /// What the key of the fleet's certificate authority is sealed with: a file with a key or
+    /// a passphrase, the same on every controller. With it this controller speaks TLS
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "ca_cert")]
+    pub seal_file: Option<PathBuf>,
+    /// Certificate of an authority of your own (PEM), in place of the fleet's
+    #[arg(long, global = true, value_name = "FILE", requires = "ca_key")]
+    pub ca_cert: Option<PathBuf>,
+    /// Key of that certificate (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "ca_cert")]
+    pub ca_key: Option<PathBuf>,
+    /// How long the certificates of nodes are good; they are renewed at two thirds of it
+    #[arg(long, default_value = "24h", value_parser = options::parse_duration, value_name = "TIME")]
+    pub cert_ttl: Duration,
+    /// Serve plain text beyond this machine, to everybody
     #[arg(long)]
     pub insecure: bool,
+    /// Serve /metrics and /status, and only these, in plain text beyond this machine
+    #[arg(long)]
+    pub insecure_ops: bool,
     /// A controller that dies ends its sessions after this
     #[arg(long, default_value = "15s", value_parser = options::parse_duration, value_name = "TIME")]
     pub session_ttl: Duration,
@@ -119,6 +138,14 @@ pub struct Options {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
+    /// Make the fleet's certificate authority, and a token for its first operator
+    #[command(after_help = "\
+Example:
+  weft-controller init --seal-file /etc/weft/seal.key
+
+The controller must not be running where the store is embedded. Once more, it makes another
+token: for whoever has lost every operator's certificate.")]
+    Init(Init),
     /// Write all that the store keeps into a file, whether or not controllers run
     #[command(after_help = "\
 Examples:
@@ -172,24 +199,60 @@ Examples:
   One of several, on an etcd, for hosts of a trusted network:
     weft-controller --store etcd --etcd-endpoints http://10.0.0.5:2379 \\
         --listen 10.0.0.2:7440 --insecure
+  One that speaks TLS and lets in who was given a token:
+    weft-controller init --seal-file /etc/weft/seal.key
+    weft-controller --seal-file /etc/weft/seal.key --listen 10.0.0.2:7440
   The same from a file (every option under its long name):
     weft-controller --config /etc/weft/controller.toml";
 
 impl Options {
     /// Plain text may be heard and forged by everybody on the way.
     pub fn check_plain_text(&self) -> anyhow::Result<()> {
-        for (flag, address) in [("--listen", self.listen), ("--ops-listen", self.ops_listen)] {
-            if address.ip().is_loopback() {
+        let certified = self.seal_file.is_some() || self.ca_cert.is_some();
+        let ops_allowed = self.insecure || self.insecure_ops;
+        let doors = [
+            ("--listen", self.listen, self.insecure, certified),
+            ("--ops-listen", self.ops_listen, ops_allowed, false),
+        ];
+        for (flag, address, allowed, certified) in doors {
+            if address.ip().is_loopback() || certified && !allowed {
                 continue;
             }
-            if !self.insecure {
+            if !allowed {
+                let instead = match flag {
+                    "--listen" => {
+                        "make certificates with `weft-controller init`, say --insecure if the network is trusted, or listen on 127.0.0.1"
+                    }
+                    _ => "say --insecure-ops if the network is trusted, or listen on 127.0.0.1",
+                };
                 return Err(usage(format!(
-                    "{flag} {address} would serve plain text beyond this machine; say --insecure if the network is trusted, or listen on 127.0.0.1"
+                    "{flag} {address} would serve plain text beyond this machine; {instead}"
                 )));
             }
             tracing::warn!(%address, "serving plain text beyond this machine, as --insecure says");
         }
         Ok(())
+    }
+
+    /// How callers are trusted.
+    pub fn trust(&self) -> anyhow::Result<Mode> {
+        if self.cert_ttl < SHORTEST_CERT {
+            return Err(usage(format!(
+                "--cert-ttl: {} is too short; {} is the least",
+                options::format_duration(self.cert_ttl),
+                options::format_duration(SHORTEST_CERT)
+            )));
+        }
+        if let (Some(certificate), Some(key)) = (&self.ca_cert, &self.ca_key) {
+            let authority = Authority::from_files(certificate, key).context("--ca-cert")?;
+            return Ok(Mode::Files(authority.into()));
+        }
+        let Some(file) = &self.seal_file else {
+            return Ok(Mode::Plain);
+        };
+        let flag = || format!("--seal-file {}", file.display());
+        let content = std::fs::read(file).with_context(flag)?;
+        Ok(Mode::Sealed(Seal::new(&content).with_context(flag)?))
     }
 
     pub fn open_store(&self) -> anyhow::Result<Opened> {

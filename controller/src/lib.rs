@@ -7,6 +7,8 @@
 //! - change -> agents: [`follow`] reads the store, the [`keeper`] applies it to the
 //!   registry, the [`feed`] encodes it once, each [`session`] sends it on.
 //!
+//! Who may walk on them is decided before: [`listener`], [`trust`].
+//!
 //! One task owns what the controller knows ([`keeper`]), one the ttls that sessions
 //! hang on ([`seats`]), one drives each agent's stream ([`session`]). The first two have
 //! a thread apart from all streams.
@@ -26,11 +28,13 @@ pub mod lease_watch;
 pub mod listener;
 pub mod metrics;
 pub mod ops;
+mod parts;
 pub mod roster;
 pub mod run;
 pub mod seats;
 pub mod services;
 pub mod session;
 pub mod store;
+pub mod trust;
 pub mod upkeep;
 pub mod watching;

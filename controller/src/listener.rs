@@ -1,9 +1,13 @@
 //! Connections: who is at the other end, and a way to cut one off.
+//!
+//! Each comes through the door in a task of its own, so that none waits for another's
+//! handshake.
 
 use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,33 +15,51 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream},
-    time::{Instant, Sleep, sleep},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, Sleep, sleep, timeout},
 };
-use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
-use tracing::warn;
+use tracing::{debug, warn};
 
-/// Who is at the other end. Certificates will say more, here.
+use crate::{
+    metrics::Metrics,
+    trust::{Door, Identity, door::Passed},
+};
+
+/// Who is at the other end.
 #[derive(Debug, Clone, Default)]
 pub struct Peer {
     pub address: Option<SocketAddr>,
+    pub identity: Identity,
     /// Cuts the connection, also when nobody reads at the other end.
     pub kill: CancellationToken,
 }
 
 pub struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Both>,
     peer: Peer,
     killed: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Until the first word: how long to wait for it.
-    silent: Option<Pin<Box<Sleep>>>,
+    /// When it ends by itself: who is known, until the first word.
+    end: Option<Pin<Box<Sleep>>>,
+    /// Of a stranger: one of a bounded number.
+    place: Option<OwnedSemaphorePermit>,
 }
+
+trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Both for T {}
 
 /// Ten thousand agents may come at once.
 const BACKLOG: u32 = 4096;
 /// Who connects says something within this time.
 const FIRST_WORD: Duration = Duration::from_secs(10);
+/// Who has no certificate is served so long, and so many of them at once.
+const STRANGERS_STAY: Duration = Duration::from_secs(60);
+const MOST_STRANGERS: usize = 1024;
+/// Connections that are through the door, and not taken yet.
+const THROUGH: usize = 64;
 /// How often it is said that connections cannot be accepted.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
@@ -53,51 +75,121 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// The connections of a listener, for as long as it lives. Each is cut when `lines`
-/// is cancelled.
+/// The connections of a listener that come through its door, for as long as somebody takes
+/// them. Each is cut when `lines` is cancelled.
 pub fn connections(
     listener: TcpListener,
     lines: CancellationToken,
-) -> impl Stream<Item = io::Result<Connection>> {
-    let complained: Option<Instant> = None;
-    futures_util::stream::unfold(
-        (listener, lines, complained),
-        |(listener, lines, mut complained)| async move {
-            loop {
-                match listener.accept().await {
-                    Ok((stream, address)) => {
-                        let connection = Connection::new(stream, address, lines.child_token());
-                        return Some((Ok(connection), (listener, lines, complained)));
+    door: Door,
+    metrics: Metrics,
+) -> ReceiverStream<io::Result<Connection>> {
+    let (through, taken) = mpsc::channel(THROUGH);
+    tokio::spawn(async move {
+        let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+        let mut complained: Option<Instant> = None;
+        loop {
+            let accepted = tokio::select! {
+                () = through.closed() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let arrival = Arrival {
+                        stream,
+                        address,
+                        kill: lines.child_token(),
+                        strangers: strangers.clone(),
+                    };
+                    tokio::spawn(pass(
+                        arrival,
+                        door.clone(),
+                        through.clone(),
+                        metrics.clone(),
+                    ));
+                }
+                Err(error) => {
+                    // Out of descriptors, or a peer that was gone already: neither is
+                    // a reason to stop serving, and both would spin.
+                    if complained.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {
+                        warn!(%error, "cannot accept connections; is the limit of open files too low?");
+                        complained = Some(Instant::now());
                     }
-                    Err(error) => {
-                        // Out of descriptors, or a peer that was gone already: neither is
-                        // a reason to stop serving, and both would spin.
-                        if complained.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {
-                            warn!(%error, "cannot accept connections; is the limit of open files too low?");
-                            complained = Some(Instant::now());
-                        }
-                        sleep(Duration::from_millis(50)).await;
-                    }
+                    sleep(Duration::from_millis(50)).await;
                 }
             }
+        }
+    });
+    ReceiverStream::new(taken)
+}
+
+/// A connection before the door.
+struct Arrival {
+    stream: TcpStream,
+    address: SocketAddr,
+    kill: CancellationToken,
+    strangers: Arc<Semaphore>,
+}
+
+async fn pass(
+    arrival: Arrival,
+    mut door: Door,
+    through: mpsc::Sender<io::Result<Connection>>,
+    metrics: Metrics,
+) {
+    let Arrival {
+        stream,
+        address,
+        kill,
+        strangers,
+    } = arrival;
+    // Small messages that somebody waits for; a socket that refuses is only slower.
+    let _ = stream.set_nodelay(true);
+    let passed = tokio::select! {
+        () = kill.cancelled() => return,
+        passed = timeout(FIRST_WORD, door.pass(stream)) => passed,
+    };
+    let (stream, identity): (Box<dyn Both>, Identity) = match passed {
+        Ok(Ok(Passed::Plain(stream, identity))) => (Box::new(stream), identity),
+        Ok(Ok(Passed::Tls(stream, identity))) => (stream, identity),
+        Ok(Err(error)) => {
+            metrics.handshakes_failed.inc();
+            return debug!(%address, %error, "a handshake failed");
+        }
+        Err(_) => {
+            metrics.handshakes_failed.inc();
+            return debug!(%address, "a handshake took too long");
+        }
+    };
+    let place = match identity {
+        Identity::Plain | Identity::Certified(_) => None,
+        Identity::Stranger | Identity::Unencrypted => match strangers.try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => return debug!(%address, "too many connections without a certificate"),
         },
-    )
+    };
+    let peer = Peer {
+        address: Some(address),
+        identity,
+        kill,
+    };
+    // Nobody takes it: this controller is stopping.
+    let _ = through.send(Ok(Connection::new(stream, peer, place))).await;
 }
 
 impl Connection {
-    fn new(stream: TcpStream, address: SocketAddr, kill: CancellationToken) -> Self {
-        // Small messages that somebody waits for; a socket that refuses is only slower.
-        let _ = stream.set_nodelay(true);
-        let peer = Peer {
-            address: Some(address),
-            kill,
-        };
+    fn new(stream: Box<dyn Both>, peer: Peer, place: Option<OwnedSemaphorePermit>) -> Self {
         let killed = Box::pin(peer.kill.clone().cancelled_owned());
+        let end = if place.is_some() {
+            STRANGERS_STAY
+        } else {
+            FIRST_WORD
+        };
         Self {
             stream,
             peer,
             killed,
-            silent: Some(Box::pin(sleep(FIRST_WORD))),
+            end: Some(Box::pin(sleep(end))),
+            place,
         }
     }
 }
@@ -121,10 +213,10 @@ impl AsyncRead for Connection {
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.silent = None;
-        } else if let Some(silent) = &mut self.silent
-            && silent.as_mut().poll(cx).is_ready()
+        if buf.filled().len() > before && self.place.is_none() {
+            self.end = None;
+        } else if let Some(end) = &mut self.end
+            && end.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }

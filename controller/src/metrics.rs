@@ -30,6 +30,9 @@ pub struct Metrics {
     pub store_loads: Counter,
     pub stuck_readers: Counter,
     pub resyncs: Counter,
+    /// Calls that the gate refused, and connections that did not come through the door.
+    pub denied: Counter,
+    pub handshakes_failed: Counter,
     /// From a change's publication to an agent's word that its kernel holds it.
     pub applied_seconds: Histogram,
 }
@@ -88,6 +91,8 @@ impl Default for Metrics {
             store_loads: Counter::default(),
             stuck_readers: Counter::default(),
             resyncs: Counter::default(),
+            denied: Counter::default(),
+            handshakes_failed: Counter::default(),
             applied_seconds: seconds(),
         };
         metrics.prometheus = Arc::new(metrics.registry());
@@ -178,6 +183,16 @@ impl Metrics {
             "feed_resyncs",
             "Slow streams that were given a snapshot",
             self.resyncs.clone(),
+        );
+        registry.register(
+            "denied_calls",
+            "Calls that the caller's certificate, or lack of one, does not allow",
+            self.denied.clone(),
+        );
+        registry.register(
+            "failed_handshakes",
+            "Connections that did not come to speak TLS",
+            self.handshakes_failed.clone(),
         );
         registry.register(
             "feed_applied_seconds",

@@ -1,6 +1,10 @@
 //! Puts the controller together, and takes it apart again in order.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use options::Notify;
@@ -14,12 +18,14 @@ use proto::{
         endpoint_service_server::EndpointServiceServer, fleet_service_server::FleetServiceServer,
         lease_service_server::LeaseServiceServer, network_service_server::NetworkServiceServer,
         node_service_server::NodeServiceServer, status_service_server::StatusServiceServer,
+        trust_service_server::TrustServiceServer,
     },
 };
-use tokio::{net::TcpListener, runtime::Handle, task::JoinSet, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::Server;
+use tonic::transport::{Server, server::Router};
 use tonic_health::server::health_reporter;
+use tower::layer::util::{Identity, Stack};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -28,18 +34,18 @@ use crate::{
     carry::{self, door::Door},
     clock::Clock,
     config::{Opened, Options, Verb},
-    first_network,
-    follow::follow,
-    health,
-    keeper::{self, Keeper},
+    first_network, health,
+    keeper::Keeper,
     listener::{self, connections},
     metrics::Metrics,
     ops::{self, Ops},
+    parts::Parts,
     seats::Seats,
     services::{
         agent::Sessions, endpoint::Endpoints, fleet::Fleet, lease::Leases, network::Networks,
-        node::Nodes, status::StatusReport,
+        node::Nodes, status::StatusReport, trust::Desk,
     },
+    trust::{self, Authority, Mode, door, gate::Gate, init, rate::Rate},
 };
 
 /// Requests are small; nobody sends more than this.
@@ -50,24 +56,12 @@ const MOST_STREAMS: u32 = 256;
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The parts that run until they are told to stop. One that ends by itself ends all.
-#[derive(Default)]
-struct Parts {
-    tasks: JoinSet<&'static str>,
-    running: BTreeSet<&'static str>,
-    /// The doors close first, then the sessions' records end, then the keeper.
-    doors: CancellationToken,
-    /// Every connection hangs on this one.
-    lines: CancellationToken,
-    seats: CancellationToken,
-    keeper: CancellationToken,
-}
-
 /// Does what was asked: a verb, or to serve.
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let done = async {
         match &options.verb {
             None => serve(&options, stop.clone()).await,
+            Some(Verb::Init(init)) => initialize(init, &options).await,
             Some(Verb::Backup { file }) => carry::backup(&options, file).await,
             Some(Verb::Restore { file, force }) => carry::restore(&options, file, *force).await,
             Some(Verb::Move { to }) => carry::relocate(&options, *to).await,
@@ -85,6 +79,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
 /// Serves until `stop` is cancelled or a part fails.
 async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()> {
     options.check_plain_text()?;
+    let mode = options.trust()?;
     let default_network = options.default_network()?;
     let timing = options.timing()?;
     let opened = options.open_store()?;
@@ -100,14 +95,8 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
     let mut parts = Parts::default();
     let metrics = Metrics::default();
     let apart = Apart::new().context("start the keeper's thread")?;
-    let (keeper, task) = {
-        let _apart = apart.handle().enter();
-        let events = follow(store.clone(), parts.keeper.clone());
-        let (clock, metrics) = (clock.clone(), metrics.clone());
-        keeper::Task::new(store.clone(), ctl, timing, clock, events, metrics)
-    };
-    let stopped = parts.keeper.clone();
-    parts.start_on(apart.handle(), "the keeper", task.run(stopped));
+    let known = (clock.clone(), metrics.clone());
+    let keeper = parts.start_keeper(&apart, store.clone(), ctl, timing, known);
 
     let record = Controller {
         v: V1,
@@ -138,10 +127,21 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
         tasks: sessions.clone(),
         stuck_after: options.stuck_reader,
     };
-    let server = services(&keeper, agents, &described, &parts.doors)?
+    let (door, authority) = trust(&mut parts, mode, &keeper, options, listen);
+    let desk = Desk {
+        keeper: keeper.clone(),
+        authority,
+        life: options.cert_ttl,
+        rate: Rate::default(),
+    };
+    let gate = Gate {
+        keeper: keeper.clone(),
+        metrics: metrics.clone(),
+    };
+    let server = services(gate, agents, desk, &described, &parts.doors)?
         .add_service(health_service)
         .serve_with_incoming_shutdown(
-            connections(listener, parts.lines.clone()),
+            connections(listener, parts.lines.clone(), door, metrics.clone()),
             parts.doors.clone().cancelled_owned(),
         );
     parts.start("the gRPC server", async move {
@@ -190,49 +190,62 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
     drain(parts, &keeper, &sessions, options.drain).await;
     match failed {
         None => Ok(()),
-        Some(Ok(name)) => Err(anyhow!("{name} ended by itself")),
+        Some(Ok((name, Ok(())))) => Err(anyhow!("{name} ended by itself")),
+        Some(Ok((_, Err(error)))) => Err(error),
         Some(Err(error)) => Err(anyhow!(error).context("a part of the controller died")),
     }
 }
 
-impl Parts {
-    fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        self.start_on(&Handle::current(), name, part);
-    }
+/// Only a keeper, for as long as it takes to make the authority and a token.
+async fn initialize(init: &init::Init, options: &Options) -> anyhow::Result<()> {
+    let (opened, timing) = (options.open_store()?, options.timing()?);
+    let apart = Apart::new().context("start the keeper's thread")?;
+    let ctl = ControllerId(Uuid::new_v4());
+    let mut parts = Parts::default();
+    let known = (Clock::system(), Metrics::default());
+    let keeper = parts.start_keeper(&apart, opened.store(), ctl, timing, known);
+    let done = init::run(init, options, &keeper).await;
+    parts.keeper.cancel();
+    parts.ended(&["the keeper"], options.drain).await;
+    done
+}
 
-    fn start_on(
-        &mut self,
-        runtime: &Handle,
-        name: &'static str,
-        part: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.running.insert(name);
-        let part = async move {
-            part.await;
-            name
+/// Opens the door to those who are trusted, as soon as the store says by whom.
+fn trust(
+    parts: &mut Parts,
+    mode: Mode,
+    keeper: &Keeper,
+    options: &Options,
+    listen: SocketAddr,
+) -> (trust::Door, watch::Receiver<Option<Arc<Authority>>>) {
+    let (knowing, authority) = watch::channel(None);
+    let (opening, config) = watch::channel(None);
+    let plain = options.insecure;
+    let door = match mode {
+        Mode::Plain => trust::Door::Plain,
+        Mode::Sealed(_) | Mode::Files(_) => trust::Door::Tls { config, plain },
+    };
+    let keeper = keeper.clone();
+    parts.start_fallible("trust", async move {
+        let Some(authority) = trust::authority(mode, &keeper).await? else {
+            trust::beware(&keeper).await;
+            return Ok(());
         };
-        self.tasks.spawn_on(part, runtime);
-    }
+        let authority = Arc::new(authority);
+        knowing.send_replace(Some(authority.clone()));
+        door::keep(&authority, &names(listen), &keeper, &opening).await;
+        Ok(())
+    });
+    (door, authority)
+}
 
-    /// Waits for these to end, and names those that do not in time.
-    async fn ended(&mut self, names: &[&'static str], within: Duration) {
-        let all = async {
-            while names.iter().any(|name| self.running.contains(name)) {
-                match self.tasks.join_next().await {
-                    Some(Ok(name)) => self.running.remove(name),
-                    Some(Err(_)) => false,
-                    None => break,
-                };
-            }
-        };
-        if timeout(within, all).await.is_err() {
-            let hangs: Vec<_> = names
-                .iter()
-                .filter(|name| self.running.contains(*name))
-                .collect();
-            warn!(?hangs, "did not end in time");
-        }
+/// The addresses that this controller's certificate holds, for tools that look for one.
+fn names(listen: SocketAddr) -> Vec<IpAddr> {
+    let mut names = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    if !listen.ip().is_unspecified() && !listen.ip().is_loopback() {
+        names.push(listen.ip());
     }
+    names
 }
 
 fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -240,11 +253,13 @@ fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 fn services(
-    keeper: &Keeper,
+    gate: Gate,
     agents: Sessions,
+    desk: Desk,
     store: &Arc<str>,
     doors: &CancellationToken,
-) -> anyhow::Result<tonic::transport::server::Router> {
+) -> anyhow::Result<Router<Stack<Gate, Identity>>> {
+    let keeper = &gate.keeper.clone();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -266,6 +281,7 @@ fn services(
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_concurrent_streams(MOST_STREAMS)
+        .layer(gate)
         .add_service(reflection)
         .add_service(AgentServiceServer::new(agents).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(
@@ -284,7 +300,8 @@ fn services(
             NodeServiceServer::new(Nodes { keeper: keeper() })
                 .max_decoding_message_size(LARGEST_REQUEST),
         )
-        .add_service(StatusServiceServer::new(status).max_decoding_message_size(LARGEST_REQUEST)))
+        .add_service(StatusServiceServer::new(status).max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(TrustServiceServer::new(desk).max_decoding_message_size(LARGEST_REQUEST)))
 }
 
 /// Sends the agents away, waits for them, then ends the rest in order. Whatever does

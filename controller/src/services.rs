@@ -7,6 +7,7 @@ pub mod lease;
 pub mod network;
 pub mod node;
 pub mod status;
+pub mod trust;
 
 use overlay::{decide::Refusal, name::NetworkName};
 use proto::decode::{self, BadField};
@@ -61,13 +62,23 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::NoNetwork { .. }
         | Refusal::NoNode { .. }
         | Refusal::NoLease { .. }
+        | Refusal::NoOperator { .. }
+        | Refusal::NoToken { .. }
         | Refusal::NoReservation { .. } => Code::NotFound,
         Refusal::NetworkExists { .. }
         | Refusal::NameTaken { .. }
         | Refusal::Cloned { .. }
         | Refusal::SubnetTaken { .. }
+        | Refusal::OperatorExists { .. }
         | Refusal::ReservationExists { .. } => Code::AlreadyExists,
-        Refusal::Removed { .. } => Code::PermissionDenied,
+        Refusal::Removed { .. }
+        | Refusal::NotJoined { .. }
+        | Refusal::TokenExpired { .. }
+        | Refusal::TokenRevoked { .. }
+        | Refusal::TokenUsed { .. }
+        | Refusal::TokenOfAnother { .. }
+        | Refusal::TokenOfOperator { .. }
+        | Refusal::TokenOfNode { .. } => Code::PermissionDenied,
         Refusal::NetworkDeleting { .. }
         | Refusal::NetworkInUse { .. }
         | Refusal::OtherLife { .. }

@@ -12,6 +12,7 @@ use overlay::{
         Decision, Refusal, View,
         decay::{self, Due, Patience, Seen},
         session,
+        trust::forget_token,
     },
     flight::Flight,
     id::{ControllerId, SessionId},
@@ -32,6 +33,9 @@ const PACE: f64 = 50.0;
 /// A session record of this controller without a stream is closed after this: its
 /// open was committed when the agent was gone already.
 const STRAY_AFTER: Duration = Duration::from_secs(15);
+/// A token that is over is remembered so long, to say so to who brings it.
+const TOKENS_STAY: Duration = Duration::from_secs(86_400);
+const TOKENS_AT_ONCE: usize = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -72,6 +76,7 @@ impl Upkeep {
         self.next = now + self.pause;
         self.observe(state, now);
         let mut wanted = self.close_strays(state, now);
+        wanted.extend(forget_tokens(state));
         if hold_for_clocks(state, self.patience.skew) {
             return wanted;
         }
@@ -180,6 +185,16 @@ impl Upkeep {
                 .collect(),
         }
     }
+}
+
+/// Requests to forget tokens whose time is long over.
+fn forget_tokens(state: &State) -> impl Iterator<Item = Pending> {
+    let now = state.clock.now();
+    let tokens = state.registry().tokens().iter();
+    let over = tokens.filter(move |(_, token)| now.since(token.value.expires_at) >= TOKENS_STAY);
+    over.take(TOKENS_AT_ONCE)
+        .map(|(id, _)| *id)
+        .map(|id| unanswered(move |view| forget_token(view, id)))
 }
 
 /// A request that nobody waits for: what is still due is due again.

@@ -237,6 +237,9 @@ fn read_again(key: &Key, value: &[u8]) {
         Key::Endpoint(..) => same::<record::Endpoint>(value),
         Key::Session(_) => same::<record::Session>(value),
         Key::Controller(_) => same::<record::Controller>(value),
+        Key::Authority => same::<record::Authority>(value),
+        Key::Token(_) => same::<record::Token>(value),
+        Key::Operator(_) => same::<record::Operator>(value),
     }
 }
 

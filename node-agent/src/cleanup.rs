@@ -13,6 +13,7 @@ use overlay::{
 };
 
 use crate::{
+    access,
     endpoints::journal,
     identity::{self, Identity, IdentityError},
     kept,
@@ -46,6 +47,7 @@ pub fn run(state_dir: &Path, socket: &Path, forget: bool) -> anyhow::Result<()> 
     let identity = state_dir.join(identity::FILE);
     if forget {
         remove(&identity)?;
+        remove(&state_dir.join(access::FILE))?;
     } else if identity.exists() {
         say(&format!(
             "left on purpose: {}, so that this host comes back as the same node; --forget \

@@ -6,9 +6,13 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use options::BadUsage;
-use overlay::name::{NetworkName, NodeName};
+use overlay::{
+    name::{NetworkName, NodeName},
+    trust::Token,
+};
 
 /// Joins this host to Weft's networks: holds its lease with a controller, and keeps
 /// VXLAN devices, FDB, neighbours and routes as they should be.
@@ -110,9 +114,15 @@ pub enum Verb {
         #[arg(short, long, value_enum, default_value = "table")]
         output: OutputFormat,
     },
-    /// Have the running agent join another network, until it is restarted
-    #[command(after_help = "Example:\n  weft-agent join backend")]
-    Join { network: NetworkName },
+    /// Join the fleet by a token and run; or have the running agent join another network
+    #[command(after_help = "\
+Examples:
+  weft-agent join --controller https://10.0.0.2:7440 --token TOKEN
+  weft-agent join --controller https://10.0.0.2:7440 --token TOKEN --exit && systemctl start weft-agent
+  weft-agent join backend
+
+Another network is joined until the agent is restarted; --networks joins it for good.")]
+    Join(Join),
     /// Have the running agent leave a network and release its lease
     #[command(after_help = "Example:\n  weft-agent leave backend")]
     Leave { network: NetworkName },
@@ -127,6 +137,38 @@ The identity stays in --state-dir, so that the host can come back as the same no
         #[arg(long)]
         forget: bool,
     },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Join {
+    /// The network that the running agent is to join
+    #[arg(required_unless_present_any = ["token", "token_file"])]
+    pub network: Option<NetworkName>,
+    /// What `weft token create` printed
+    #[arg(long, conflicts_with_all = ["network", "token_file"])]
+    pub token: Option<String>,
+    /// A file that holds it: on the command line others of this host may see it
+    #[arg(long, value_name = "FILE", conflicts_with = "network")]
+    pub token_file: Option<PathBuf>,
+    /// Only join: systemd, or somebody else, runs the agent
+    #[arg(long, conflicts_with = "network")]
+    pub exit: bool,
+}
+
+impl Join {
+    /// The token, if it is to join the fleet.
+    pub fn token(&self) -> anyhow::Result<Option<Token>> {
+        let text = match (&self.token, &self.token_file) {
+            (Some(text), _) => text.clone(),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .with_context(|| format!("--token-file {}", file.display()))?,
+            (None, None) => return Ok(None),
+        };
+        let token = text.parse();
+        token
+            .map(Some)
+            .map_err(|error| BadUsage(format!("--token: {error}")).into())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -151,6 +193,7 @@ const LEAST_PACE: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Example:
+  weft-agent join --controller https://10.0.0.2:7440,https://10.0.0.3:7440 --token TOKEN
   weft-agent --controller http://10.0.0.2:7440,http://10.0.0.3:7440 --iface eth0 --insecure
   weft-agent status
   weft-agent --dry-run";
@@ -159,10 +202,10 @@ impl Options {
     /// Plain text may be heard and forged by everybody on the way.
     pub fn check_plain_text(&self) -> anyhow::Result<()> {
         for url in &self.controller {
-            let far = !is_local(url);
+            let far = url.starts_with("http://") && !is_local(url);
             if far && !self.insecure {
                 let problem = format!(
-                    "--controller {url} would be spoken to in plain text; say --insecure if the network is trusted"
+                    "--controller {url} would be spoken to in plain text; say https://, or --insecure if the network is trusted"
                 );
                 return Err(BadUsage(problem).into());
             }
@@ -184,10 +227,9 @@ impl Options {
 /// A controller's URL, such as `http://10.0.0.2:7440`.
 fn parse_url(url: &str) -> Result<String, String> {
     let rest = match url.split_once("://") {
-        Some(("http", rest)) => rest,
-        Some(("https", _)) => return Err("there are no certificates yet: say http://".into()),
-        Some((scheme, _)) => return Err(format!("{scheme}:// is not spoken: say http://")),
-        None => return Err(format!("no scheme: say http://{url}")),
+        Some(("http" | "https", rest)) => rest,
+        Some((scheme, _)) => return Err(format!("{scheme}:// is not spoken: say https://")),
+        None => return Err(format!("no scheme: say https://{url}")),
     };
     let authority = rest.trim_end_matches('/');
     let port = authority.strip_prefix(host(url)).or_else(|| {

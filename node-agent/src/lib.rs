@@ -5,6 +5,7 @@
 //! good state on disk; [`identity`] says who this host is, and [`lock`] that only one
 //! agent is it. [`probe`] asks peers whether packets pass. [`local`] are the doors for operators and this host's tools.
 
+pub mod access;
 pub mod cleanup;
 pub mod config;
 pub mod docker;

@@ -3,8 +3,8 @@
 use std::{fs, net::IpAddr, time::Duration};
 
 use anyhow::Context;
-use options::Notify;
-use overlay::name::NodeName;
+use options::{BadUsage, Notify};
+use overlay::{name::NodeName, trust::Token};
 use proto::v1;
 use tokio::{
     net::{TcpListener, lookup_host},
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
+    access::Access,
     cleanup,
     config::{Options, Verb, host},
     docker, dry_run,
@@ -30,7 +31,7 @@ use crate::{
     metrics::Metrics,
     probe::Prober,
     reconcile::{Listeners, Reconciler, Settings},
-    session::{Endpoints, Joins, Known, Member, keep},
+    session::{Endpoints, Joins, Known, Member, SessionError, keep},
     show, subnet_env,
 };
 
@@ -44,12 +45,40 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
         None if options.dry_run => dry_run::run(&options).await,
         None => serve(options, stop).await,
         Some(Verb::Status { output }) => show::status(&options.socket, *output),
-        Some(Verb::Join { network }) => show::join(&options.socket, network).await,
+        Some(Verb::Join(join)) => match (&join.network, join.token()?) {
+            (Some(network), _) => show::join(&options.socket, network).await,
+            (None, Some(token)) if join.exit => enter(&options, &token).await,
+            (None, Some(token)) => {
+                enter(&options, &token).await?;
+                serve(options, stop).await
+            }
+            (None, None) => Ok(()),
+        },
         Some(Verb::Leave { network }) => show::leave(&options.socket, network),
         Some(Verb::Cleanup { forget }) => {
             cleanup::run(&options.state_dir, &options.socket, *forget)
         }
     }
+}
+
+/// Joins the fleet by a token.
+async fn enter(options: &Options, token: &Token) -> anyhow::Result<()> {
+    if let Some(url) = options
+        .controller
+        .iter()
+        .find(|url| !url.starts_with("https://"))
+    {
+        let problem = format!(
+            "a token is shown to nobody in plain text: say --controller https:// and not {url}"
+        );
+        return Err(BadUsage(problem).into());
+    }
+    let node = node_name(options)?;
+    let _alone = StateLock::take(&options.state_dir)?;
+    let id = Identity::open(&options.state_dir)?.id();
+    Access::at(&options.state_dir)
+        .join(&options.controller, token, &node, id)
+        .await
 }
 
 async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
@@ -58,6 +87,15 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     let _alone = (StateLock::take(&options.state_dir)?, KernelLock::take()?);
     let mut identity = Identity::open(&options.state_dir)?;
     info!(%node, id = %identity.id(), networks = options.networks.len(), "starting");
+    let access = Access::open(&options.state_dir, &node, identity.id())?;
+    if options
+        .controller
+        .iter()
+        .any(|url| url.starts_with("https://"))
+        && !access.is_there()
+    {
+        return Err(SessionError::NotJoined.into());
+    }
 
     let metrics = Metrics::default();
     let (ask, requests) = mpsc::channel(BACKLOG);
@@ -151,14 +189,16 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     };
     let (told, heard) = mpsc::channel(BACKLOG);
     let urls = options.controller;
+    let (renewing, renewed_at) = (access.clone(), urls.clone());
     // A task of its own: a round in the kernel does not keep the session waiting.
     let session =
-        tokio::spawn(async move { keep(&urls, member, &mut identity, held, &told).await });
+        tokio::spawn(async move { keep(&urls, &access, member, &mut identity, held, &told).await });
     // Whatever ends first ends the agent; what was not taken in yet is told again.
     tokio::select! {
         done = reconciler.run(heard, requests, stop) => done,
         done = owner.run(containers) => done,
         done = prober.run(asked) => done,
+        () = renewing.keep(&renewed_at) => Ok(()),
         error = session => Err(error.context("the session's task died")?.into()),
         served = docker => Ok(served?),
         () = subnet_env => Ok(()),

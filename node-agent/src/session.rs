@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::Router;
+use credentials::Line;
 use overlay::{
     decide::lease::Vtep,
     hash::fnv1a,
@@ -33,7 +34,10 @@ use tonic::{
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::identity::{Identity, IdentityError};
+use crate::{
+    access::Access,
+    identity::{Identity, IdentityError},
+};
 
 use answering::Answering;
 pub use talk::{Talk, replay};
@@ -92,6 +96,10 @@ pub enum SessionError {
     #[error("{}", .0.message())]
     Broken(Box<Status>),
     #[error(
+        "this host has no certificate: make a token with `weft token create`, and here say `weft-agent join --token TOKEN`"
+    )]
+    NotJoined,
+    #[error(
         "no controller can be reached at {url}: {reason}; does weft-controller listen there, \
          and is the way to it open?"
     )]
@@ -126,6 +134,7 @@ impl Held {
 /// one of them refuses this node for good.
 pub async fn keep(
     urls: &[String],
+    access: &Access,
     mut member: Member,
     identity: &mut Identity,
     mut held: Held,
@@ -142,14 +151,20 @@ pub async fn keep(
             held: &mut held,
             opened: &mut opened,
         };
-        let error = match one(url, &mut member, identity, told, ends).await {
+        let opening = async {
+            let channel = connect(url, &access.line(url)?).await?;
+            one(url, channel, &mut member, identity, told, ends).await
+        };
+        let error = match opening.await {
             Ok(()) => {
                 SessionError::Broken(Box::new(Status::unavailable("the controller closed it")))
             }
             Err(error) => error,
         };
         match &error {
-            SessionError::Refused(_) | SessionError::Stopping => return error,
+            SessionError::Refused(_) | SessionError::Stopping | SessionError::NotJoined => {
+                return error;
+            }
             // The disk may have room again.
             SessionError::Identity(_)
             | SessionError::Broken(_)
@@ -198,13 +213,13 @@ struct Ends<'a> {
 /// One session, from hello to end.
 async fn one(
     url: &str,
+    channel: Channel,
     member: &mut Member,
     identity: &mut Identity,
     told: &mpsc::Sender<Told>,
     ends: Ends<'_>,
 ) -> Result<(), SessionError> {
     let Ends { said, held, opened } = ends;
-    let channel = connect(url).await?;
     let previous = identity.previous().iter();
     let previous = previous.map(ToString::to_string).collect();
     let sid = identity.next_session()?;
@@ -354,19 +369,21 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-async fn connect(url: &str) -> Result<Channel, SessionError> {
+/// A connection to the controller at a URL, spoken to over such a line.
+pub(crate) async fn connect(url: &str, line: &Line) -> Result<Channel, SessionError> {
     let unreachable = |reason: String| SessionError::Unreachable {
         url: url.to_owned(),
         reason,
     };
-    let endpoint = Endpoint::from_shared(url.to_owned())
+    // What is spoken there is the line's business.
+    let plain = url.replacen("https://", "http://", 1);
+    let endpoint = Endpoint::from_shared(plain)
         .map_err(|error| unreachable(options::root(&error).to_string()))?
         .connect_timeout(CONNECT_WITHIN)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true);
-    endpoint
-        .connect()
+    line.connect(&endpoint)
         .await
         .map_err(|error| unreachable(options::root(&error).to_string()))
 }
@@ -385,16 +402,16 @@ async fn next(
 
 fn refused_or_broken(status: Status) -> SessionError {
     match status.code() {
-        Code::PermissionDenied
-        | Code::AlreadyExists
-        | Code::InvalidArgument
-        | Code::Unauthenticated => SessionError::Refused(Box::new(status)),
+        // A certificate that is over is being renewed meanwhile.
+        Code::PermissionDenied | Code::AlreadyExists | Code::InvalidArgument => {
+            SessionError::Refused(Box::new(status))
+        }
         _ => SessionError::Broken(Box::new(status)),
     }
 }
 
 /// From 0 to 1.
-fn random() -> f64 {
+pub(crate) fn random() -> f64 {
     f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Whatever is not named here is for the host's own tools alone.
 
+use crate::trust::Role;
+
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
@@ -9,6 +11,16 @@ pub enum Need {
     Read,
     /// Whoever may change things.
     Admin,
+}
+
+impl Need {
+    /// The least role of an operator who may.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Read => Role::Reader,
+            Self::Admin => Role::Admin,
+        }
+    }
 }
 
 /// `*` is any one segment of a path.

@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod reserve;
 pub mod session;
 mod stray;
+pub mod trust;
 
 pub use refusal::Refusal;
 

@@ -60,6 +60,10 @@ id!(
     ControllerId
 );
 id!(
+    /// One certificate holder of an operator's name: who is made anew under it is another.
+    OperatorId
+);
+id!(
     /// All that one store holds, from its first network on. A store that was wiped and
     /// made anew holds another fleet, whatever it calls its cluster.
     FleetId

@@ -8,8 +8,9 @@ use thiserror::Error;
 use crate::{
     endpoint::EndpointId,
     id::{ControllerId, NodeId},
-    name::{NetworkName, NodeName},
+    name::{NetworkName, NodeName, OperatorName},
     subnet::{Family, Subnet},
+    trust::TokenId,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,10 @@ pub enum Key {
     Endpoint(NetworkName, NodeName, EndpointId),
     Session(NodeName),
     Controller(ControllerId),
+    /// The fleet's certificate authority.
+    Authority,
+    Token(TokenId),
+    Operator(OperatorName),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -54,6 +59,9 @@ impl Key {
             Self::Endpoint(..) => "endpoint",
             Self::Session(_) => "sess",
             Self::Controller(_) => "ctl",
+            Self::Authority => "ca",
+            Self::Token(_) => "token",
+            Self::Operator(_) => "operator",
         }
     }
 }
@@ -62,7 +70,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
         match self {
-            Self::Networks => f.write_str(kind),
+            Self::Networks | Self::Authority => f.write_str(kind),
             Self::Network(network) => write!(f, "{kind}/{network}"),
             Self::Node(node) | Self::Session(node) => write!(f, "{kind}/{node}"),
             Self::Removed(id) => write!(f, "{kind}/{id}"),
@@ -79,6 +87,8 @@ impl fmt::Display for Key {
             Self::Underlay(network, address) => write!(f, "{kind}/{network}/{address}"),
             Self::Endpoint(network, node, id) => write!(f, "{kind}/{network}/{node}/{id}"),
             Self::Controller(id) => write!(f, "{kind}/{id}"),
+            Self::Token(id) => write!(f, "{kind}/{id}"),
+            Self::Operator(name) => write!(f, "{kind}/{name}"),
         }
     }
 }
@@ -118,6 +128,9 @@ fn parse(text: &str) -> Option<Key> {
         }
         ["sess", node] => Key::Session(node.parse().ok()?),
         ["ctl", id] => Key::Controller(id.parse().ok()?),
+        ["ca"] => Key::Authority,
+        ["token", id] => Key::Token(id.parse().ok()?),
+        ["operator", name] => Key::Operator(name.parse().ok()?),
         _ => return None,
     };
     Some(key)

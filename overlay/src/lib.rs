@@ -10,6 +10,7 @@
 //! - What may be asked of an agent from afar: [`afar`]; the way of a packet: [`trace`].
 //! - How agents find out whether packets pass between them: [`probe`].
 //! - What is attached to a network, and what the fleet knows of it: [`endpoint`].
+//! - Who is trusted with what: [`trust`].
 //!
 //! The walls of this crate are in its `clippy.toml` and in `tests/tests/walls.rs`.
 
@@ -32,6 +33,7 @@ pub mod registry;
 pub mod subnet;
 pub mod time;
 pub mod trace;
+pub mod trust;
 pub mod txn;
 
 #[cfg(test)]

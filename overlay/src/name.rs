@@ -1,4 +1,4 @@
-//! The names of networks and nodes, parsed once at the edge.
+//! The names of networks, nodes and operators, parsed once at the edge.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -23,6 +23,11 @@ pub struct NetworkName(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NodeName(Arc<str>);
+
+/// The name of an operator, by the rules of a node's.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OperatorName(Arc<str>);
 
 impl NetworkName {
     pub fn as_str(&self) -> &str {
@@ -64,26 +69,38 @@ impl FromStr for NodeName {
     type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, NameError> {
-        let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
-        let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = name.as_bytes();
-        let problem = if name.is_empty() {
-            "is empty"
-        } else if name.len() > 128 {
-            "is longer than 128 characters"
-        } else if !name.bytes().all(allowed) {
-            "may hold only letters, digits, '.', '_' and '-'"
-        } else if !edge(bytes.first()) || !edge(bytes.last()) {
-            "must begin and end with a letter or digit"
-        } else {
-            return Ok(Self(name.into()));
-        };
-        Err(NameError {
-            what: "node",
-            name: name.into(),
-            problem,
-        })
+        somebody("node", name).map(Self)
     }
+}
+
+impl FromStr for OperatorName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        somebody("operator", name).map(Self)
+    }
+}
+
+fn somebody(what: &'static str, name: &str) -> Result<Arc<str>, NameError> {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+    let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let problem = if name.is_empty() {
+        "is empty"
+    } else if name.len() > 128 {
+        "is longer than 128 characters"
+    } else if !name.bytes().all(allowed) {
+        "may hold only letters, digits, '.', '_' and '-'"
+    } else if !edge(bytes.first()) || !edge(bytes.last()) {
+        "must begin and end with a letter or digit"
+    } else {
+        return Ok(name.into());
+    };
+    Err(NameError {
+        what,
+        name: name.into(),
+        problem,
+    })
 }
 
 macro_rules! text {
@@ -118,6 +135,7 @@ macro_rules! text {
 
 text!(NetworkName);
 text!(NodeName);
+text!(OperatorName);
 
 #[cfg(test)]
 mod tests;

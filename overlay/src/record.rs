@@ -14,8 +14,10 @@ use crate::{
 };
 
 pub use endpoint::Endpoint;
+pub use trust::{Authority, Grant, Operator, Sealed, Token, Use};
 
 mod endpoint;
+mod trust;
 
 /// The schema version, `"v":1`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -19,8 +19,12 @@ use crate::{
     endpoint::EndpointId,
     id::{ControllerId, NodeId},
     key::Key,
-    name::{NetworkName, NodeName},
-    record::{self, Controller, Lease, Networks, Node, RecordError, Removed, Session},
+    name::{NetworkName, NodeName, OperatorName},
+    record::{
+        self, Authority, Controller, Lease, Networks, Node, Operator, RecordError, Removed,
+        Session, Token,
+    },
+    trust::TokenId,
     txn::Revision,
 };
 
@@ -48,6 +52,9 @@ pub struct Registry {
     removed: BTreeMap<NodeId, Stored<Removed>>,
     sessions: BTreeMap<NodeName, Stored<Session>>,
     controllers: BTreeMap<ControllerId, Stored<Controller>>,
+    authority: Option<Stored<Authority>>,
+    tokens: BTreeMap<TokenId, Stored<Token>>,
+    operators: BTreeMap<OperatorName, Stored<Operator>>,
     set_aside: BTreeMap<String, SetAside>,
 }
 
@@ -222,6 +229,18 @@ impl Registry {
         &self.controllers
     }
 
+    pub fn authority(&self) -> Option<&Stored<Authority>> {
+        self.authority.as_ref()
+    }
+
+    pub fn tokens(&self) -> &BTreeMap<TokenId, Stored<Token>> {
+        &self.tokens
+    }
+
+    pub fn operators(&self) -> &BTreeMap<OperatorName, Stored<Operator>> {
+        &self.operators
+    }
+
     /// The records that cannot be read, by their keys' text.
     pub fn set_aside(&self) -> &BTreeMap<String, SetAside> {
         &self.set_aside
@@ -277,15 +296,10 @@ impl Registry {
         told: &mut Changes,
     ) -> Result<(), RecordError> {
         match key {
-            Key::Networks => {
-                self.generation = match value {
-                    Some(value) => Some(Stored {
-                        revision,
-                        value: record::read(value)?,
-                    }),
-                    None => None,
-                };
-            }
+            Key::Networks => self.generation = only(value, revision)?,
+            Key::Authority => self.authority = only(value, revision)?,
+            Key::Token(id) => place(&mut self.tokens, id, value, revision)?,
+            Key::Operator(name) => place(&mut self.operators, name, value, revision)?,
             Key::Node(node) => place(&mut self.nodes, node, value, revision)?,
             Key::Removed(id) => place(&mut self.removed, id, value, revision)?,
             Key::Session(node) => {
@@ -318,6 +332,9 @@ impl Registry {
     fn keep(&mut self, key: Key, known: &Self) {
         match key {
             Key::Networks => self.generation.clone_from(&known.generation),
+            Key::Authority => self.authority.clone_from(&known.authority),
+            Key::Token(id) => copy(&mut self.tokens, &known.tokens, id),
+            Key::Operator(name) => copy(&mut self.operators, &known.operators, name),
             Key::Node(node) => copy(&mut self.nodes, &known.nodes, node),
             Key::Removed(id) => copy(&mut self.removed, &known.removed, id),
             Key::Session(node) => copy(&mut self.sessions, &known.sessions, node),
@@ -339,6 +356,15 @@ impl Registry {
             }
         }
     }
+}
+
+/// A record of which there is one, or none.
+fn only<T: DeserializeOwned>(
+    value: Option<&[u8]>,
+    revision: Revision,
+) -> Result<Option<Stored<T>>, RecordError> {
+    let value = value.map(record::read).transpose()?;
+    Ok(value.map(|value| Stored { revision, value }))
 }
 
 /// Sets or removes one record of a map; one that cannot be read leaves it alone.

@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     net::{IpAddr, SocketAddr},
     ops::{Deref, DerefMut},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     lab::{Namespace, Place},
     port::Port,
     process::{self, said},
+    trusted::Trusted,
 };
 
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub struct Controller {
     directory: TempDir,
     listen: SocketAddr,
     ops: SocketAddr,
+    store: Vec<OsString>,
+    /// Of the operator as whom `weft` asks; with them it speaks TLS.
+    credentials: Option<PathBuf>,
     /// Nobody else is given them.
     _held: Vec<Port>,
 }
@@ -62,13 +66,62 @@ impl Controller {
         let listen = SocketAddr::new(address, 7440);
         let ops = SocketAddr::new(address, 7441);
         let flags = [&["--insecure"], flags].concat();
-        let mut controller = Self::prepare(place, listen, ops, store, &flags)?;
+        let mut controller = Self::prepare(place, listen, ops, store, None, &flags)?;
         controller.start()?;
         Ok(controller)
     }
 
+    /// The same for those who have a certificate.
+    pub fn trusted(
+        namespace: &Namespace,
+        address: IpAddr,
+        store: Store<'_>,
+        trusted: &Trusted,
+        flags: &[&str],
+    ) -> Result<Self> {
+        let place = Place::In(namespace.clone());
+        let listen = SocketAddr::new(address, 7440);
+        let ops = SocketAddr::new(address, 7441);
+        let flags = [&["--insecure-ops"], flags].concat();
+        let controller = Self::prepare(place, listen, ops, store, Some(trusted), &flags)?;
+        controller.initialized(trusted)
+    }
+
+    /// The same one, on what it keeps, for those who have a certificate.
+    pub fn certified(mut self, trusted: &Trusted, flags: &[&str]) -> Result<Self> {
+        self.daemon.kill()?;
+        self.daemon.hush();
+        let flags = [&["--insecure-ops"], flags].concat();
+        let ground = (self.directory, self.listen, self.ops);
+        let place = self.daemon.place().clone();
+        let controller = Self::on(ground, place, self.store, Some(trusted), &flags);
+        controller.initialized(trusted)
+    }
+
+    /// Started; the first of a fleet has made its authority, and an operator logged in.
+    fn initialized(mut self, trusted: &Trusted) -> Result<Self> {
+        let first = !trusted.admin().exists();
+        let token = first.then(|| trusted.init(self.daemon.place(), &self.store));
+        let token = token.transpose()?;
+        self.start()?;
+        if let Some(token) = token {
+            let said = self.weft(&["login", "--token", &token])?;
+            ensure!(said.code == 0, "{said:?}");
+        }
+        Ok(self)
+    }
+
     pub fn url(&self) -> Result<String> {
-        Ok(format!("http://{}", self.listen))
+        let scheme = match self.credentials {
+            Some(_) => "https",
+            None => "http",
+        };
+        Ok(format!("{scheme}://{}", self.listen))
+    }
+
+    /// As whom `weft` asks.
+    pub fn credentials(&self) -> Option<&Path> {
+        self.credentials.as_deref()
     }
 
     /// A connection that comes back when the controller does.
@@ -85,6 +138,9 @@ impl Controller {
     pub fn weft(&self, arguments: &[&str]) -> Result<Said> {
         let mut command = self.place().command(process::weft("weft")?);
         command.args(arguments).env("WEFT_CONTROLLER", self.url()?);
+        if let Some(credentials) = &self.credentials {
+            command.env("WEFT_CREDENTIALS", credentials);
+        }
         said(command)
     }
 
@@ -102,7 +158,7 @@ impl Controller {
     fn here(store: Store<'_>, flags: &[&str]) -> Result<Self> {
         let (listen, ops) = (Port::reserve()?, Port::reserve()?);
         let (at, ops_at) = (listen.address()?, ops.address()?);
-        let mut controller = Self::prepare(Place::Here, at, ops_at, store, flags)?;
+        let mut controller = Self::prepare(Place::Here, at, ops_at, store, None, flags)?;
         controller._held = vec![listen, ops];
         controller.start()?;
         Ok(controller)
@@ -113,33 +169,58 @@ impl Controller {
         listen: SocketAddr,
         ops: SocketAddr,
         store: Store<'_>,
+        trusted: Option<&Trusted>,
         flags: &[&str],
     ) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("weft-controller-")
             .tempdir()?;
+        let mut kept: Vec<OsString> = Vec::new();
+        match store {
+            Store::Embedded => {
+                let data = directory.path().join("data");
+                kept.extend(["--data-dir".into(), data.into()]);
+            }
+            Store::Etcd(etcd) => {
+                let store = ["--store", "etcd", "--etcd-endpoints", &etcd.endpoint()];
+                kept.extend(store.map(OsString::from));
+                kept.extend(trusted.map(Trusted::to_etcd).unwrap_or_default());
+            }
+        }
+        Ok(Self::on(
+            (directory, listen, ops),
+            place,
+            kept,
+            trusted,
+            flags,
+        ))
+    }
+
+    fn on(
+        (directory, listen, ops): (TempDir, SocketAddr, SocketAddr),
+        place: Place,
+        store: Vec<OsString>,
+        trusted: Option<&Trusted>,
+        flags: &[&str],
+    ) -> Self {
         let mut arguments: Vec<OsString> = Vec::new();
         arguments.extend(["--listen".into(), listen.to_string().into()]);
         arguments.extend(["--ops-listen".into(), ops.to_string().into()]);
         arguments.extend(flags.iter().map(OsString::from));
-        match store {
-            Store::Embedded => {
-                let data = directory.path().join("data");
-                arguments.extend(["--data-dir".into(), data.into()]);
-            }
-            Store::Etcd(etcd) => {
-                let store = ["--store", "etcd", "--etcd-endpoints", &etcd.endpoint()];
-                arguments.extend(store.map(OsString::from));
-            }
+        if let Some(trusted) = trusted {
+            arguments.extend_from_slice(trusted.flags());
         }
+        arguments.extend(store.clone());
         let log = directory.path().join("log");
-        Ok(Self {
+        Self {
             daemon: Daemon::new("weft-controller", place, arguments, ops, log),
             directory,
             listen,
             ops,
+            store,
+            credentials: trusted.map(Trusted::admin),
             _held: Vec::new(),
-        })
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     lab::Place,
     ops::{self, Answer},
-    process::{self, keep},
+    process::{self, Said, keep},
     wait::patiently,
 };
 
@@ -85,6 +85,13 @@ impl Daemon {
             Ok(Some(status)) => bail!("{program} ended, {status}:\n{}", self.log()),
             Err(error) => Err(error.context(self.log())),
         }
+    }
+
+    /// Runs it with its own arguments and more to its end: with a verb.
+    pub fn run(&self, more: &[&str]) -> Result<Said> {
+        let mut command = self.place.command(process::weft(self.program)?);
+        command.args(&self.arguments).args(more);
+        process::said(command)
     }
 
     /// SIGKILL.

@@ -53,8 +53,12 @@ impl Etcd {
     }
 
     /// In a namespace, at its address there.
-    pub fn start_in(namespace: &Namespace, address: Ipv4Addr) -> Result<Self> {
-        let mut etcd = Self::prepare(None)?;
+    pub fn start_in(
+        namespace: &Namespace,
+        address: Ipv4Addr,
+        tls: Option<ServerTls>,
+    ) -> Result<Self> {
+        let mut etcd = Self::prepare(tls)?;
         etcd.place = Place::In(namespace.clone());
         etcd.client = SocketAddrV4::new(address, 2379);
         etcd.peer = SocketAddrV4::new(address, 2380);

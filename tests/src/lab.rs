@@ -11,6 +11,7 @@ use crate::{
     controller::{Controller, Store},
     etcd::Etcd,
     process::Said,
+    trusted::Trusted,
 };
 
 mod agent;
@@ -54,6 +55,8 @@ pub struct Lab {
     pub controllers: Vec<Controller>,
     /// What the controllers share, if there are several.
     pub etcd: Option<Etcd>,
+    /// What they are trusted by, if certificates are used.
+    pub trusted: Option<Trusted>,
     directory: TempDir,
 }
 
@@ -86,6 +89,7 @@ impl Lab {
             switch,
             controllers: Vec::new(),
             etcd: None,
+            trusted: None,
             directory,
         })
     }
@@ -117,6 +121,30 @@ impl Lab {
         Ok(namespace)
     }
 
+    /// From here on controllers ask for certificates.
+    pub fn trust(&mut self) -> Result<()> {
+        self.trusted = Some(Trusted::new(None)?);
+        Ok(())
+    }
+
+    /// The same by an authority of the operator's own, which these options say.
+    pub fn trust_by(&mut self, authority: &[&str]) -> Result<()> {
+        self.trusted = Some(Trusted::new(Some(authority))?);
+        Ok(())
+    }
+
+    /// Controllers that run are started again, and ask for certificates now.
+    pub fn begin_to_trust(&mut self, flags: &[&str]) -> Result<()> {
+        if self.trusted.is_none() {
+            self.trust()?;
+        }
+        let trusted = self.trusted.as_ref().context("it was made just now")?;
+        for controller in std::mem::take(&mut self.controllers) {
+            self.controllers.push(controller.certified(trusted, flags)?);
+        }
+        Ok(())
+    }
+
     /// Starts one on the embedded store, on a machine of its own.
     pub fn start_controller(&mut self, flags: &[&str]) -> Result<()> {
         ensure!(self.controllers.is_empty(), "there is a controller already");
@@ -142,7 +170,9 @@ impl Lab {
         let number = self.plan.etcd();
         let namespace = Namespace::new("etcd".into())?;
         self.switch.attach(&[(number, namespace.clone())])?;
-        Etcd::start_in(&namespace, self.plan.v4(number))
+        let address = self.plan.v4(number);
+        let tls = self.trusted.as_ref().map(|trusted| trusted.etcd(address));
+        Etcd::start_in(&namespace, address, tls.transpose()?)
     }
 
     /// What `weft` says, asking the controllers, as JSON; of a command that must be done.
@@ -170,6 +200,10 @@ impl Lab {
         let number = self.plan.controller(index);
         let namespace = Namespace::new(format!("controller-{index}"))?;
         self.switch.attach(&[(number, namespace.clone())])?;
-        Controller::within(&namespace, IpAddr::V4(self.plan.v4(number)), store, flags)
+        let address = IpAddr::V4(self.plan.v4(number));
+        match &self.trusted {
+            Some(trusted) => Controller::trusted(&namespace, address, store, trusted, flags),
+            None => Controller::within(&namespace, address, store, flags),
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod carried;
+pub mod certificates;
 pub mod client;
 pub mod cni;
 pub mod controller;
@@ -18,5 +19,6 @@ pub mod port;
 pub mod process;
 pub mod recorded;
 pub mod soak;
+pub mod trusted;
 pub mod wait;
 pub mod wire;

@@ -9,7 +9,9 @@ fn addresses() {
         ("controller-1", Ok("http://controller-1:7440")),
         ("[fd00::1]:7440", Ok("http://[fd00::1]:7440")),
         ("http://[fd00::1]", Ok("http://[fd00::1]:7440")),
-        ("https://a:7440", Err(AddressError::Scheme("https".into()))),
+        ("https://a:7440", Ok("https://a:7440")),
+        ("https://a", Ok("https://a:7440")),
+        ("ftp://a:7440", Err(AddressError::Scheme("ftp".into()))),
         ("", Err(AddressError::Syntax)),
         ("http://", Err(AddressError::Syntax)),
         ("a:b", Err(AddressError::Syntax)),
@@ -30,6 +32,7 @@ async fn every_address_that_was_tried_is_named() {
         addresses: ["127.0.0.1:0", "[::1]:0"]
             .map(|text| text.parse().unwrap())
             .into(),
+        credentials: PathBuf::new(),
         timeout: Duration::from_secs(5),
     };
     let failure = Connection::open(&reach).await.unwrap_err();

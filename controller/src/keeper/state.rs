@@ -53,6 +53,8 @@ pub struct State {
     /// What must be settled before anybody is sent here, although this controller
     /// decides: until there is a first network, "there is none" is no answer.
     unsettled: Option<&'static str>,
+    /// Why nobody can come in yet.
+    shut: Option<&'static str>,
     /// The clocks of the other controllers against this one's, in milliseconds.
     pub offsets: BTreeMap<ControllerId, i64>,
     /// What holds lapse and reclaim back; empty: nothing.
@@ -84,6 +86,7 @@ impl State {
             link: Link::Starting,
             cut_off: None,
             unsettled: Some(UNSETTLED),
+            shut: None,
             offsets: BTreeMap::new(),
             upkeep_held: String::new(),
             registry: Registry::default(),
@@ -112,8 +115,13 @@ impl State {
             Link::Live => self
                 .cut_off
                 .clone()
-                .or_else(|| self.unsettled.map(str::to_owned)),
+                .or_else(|| self.unsettled.or(self.shut).map(str::to_owned)),
         }
+    }
+
+    /// Nobody can come in until this is over.
+    pub fn shut(&mut self, why: Option<&'static str>) {
+        self.shut = why;
     }
 
     /// In this history the first network is there, or will not be.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_channel::mpsc;
-use overlay::{decide::session, id::Life, txn::TtlId};
+use overlay::{decide::session, id::Life, trust::Subject, txn::TtlId};
 use proto::{
     decode::{self, Hello, Join},
     encoded::Encoded,
@@ -23,6 +23,7 @@ use crate::{
     metrics::Metrics,
     seats::Seats,
     session::{BACKLOG, Joined, Output, Session},
+    trust::Identity,
 };
 
 /// An agent says who it is within this time.
@@ -51,9 +52,10 @@ impl AgentService for Sessions {
             .unwrap_or_default();
         let mut input = request.into_inner();
         let hello = first(&mut input).await?;
+        let certified = certified(&peer, &hello)?;
         let (output, stream) = mpsc::channel(BACKLOG);
         let mut left = hello.joins.clone();
-        let (session, joined) = self.open(hello, peer, output).await?;
+        let (session, joined) = self.open(hello, certified, peer, output).await?;
         left.retain(|join| joined.iter().all(|joined| joined.network != join.network));
         self.tasks.spawn(session.run(joined, left, input));
         Ok(Response::new(stream))
@@ -74,11 +76,26 @@ async fn first(input: &mut Streaming<v1::AgentMessage>) -> Result<Hello, Status>
     }
 }
 
+/// Does a certificate say that it is this node? It may say so of no other.
+fn certified(peer: &Peer, hello: &Hello) -> Result<bool, Status> {
+    let Identity::Certified(certified) = &peer.identity else {
+        return Ok(false);
+    };
+    match &certified.subject {
+        Subject::Node(node, id) if *node == hello.node && *id == hello.id => Ok(true),
+        subject => Err(Status::permission_denied(format!(
+            "the certificate is of {subject}, and the agent says it is node {} ({})",
+            hello.node, hello.id
+        ))),
+    }
+}
+
 impl Sessions {
     /// Opens the session in the store and enters it in the roster.
     async fn open(
         &self,
         hello: Hello,
+        certified: bool,
         peer: Peer,
         output: Output,
     ) -> Result<(Session, Vec<Joined>), Status> {
@@ -87,13 +104,13 @@ impl Sessions {
             .take()
             .await
             .map_err(|failure| status(&failure))?;
-        let opened = self.write(&hello, &hello.joins, seat.ttl).await;
+        let opened = self.write(&hello, certified, &hello.joins, seat.ttl).await;
         let joined = match opened {
             Ok(joined) => joined,
             // One network that cannot be joined must not keep the node from the others:
             // open without any, and let the session join each for itself.
             Err(Failure::Refused(_)) if !hello.joins.is_empty() => {
-                let opened = self.write(&hello, &[], seat.ttl).await;
+                let opened = self.write(&hello, certified, &[], seat.ttl).await;
                 opened.map_err(|failure| status(&failure))?
             }
             Err(failure) => return Err(status(&failure)),
@@ -106,6 +123,7 @@ impl Sessions {
     async fn write(
         &self,
         hello: &Hello,
+        certified: bool,
         joins: &[Join],
         ttl: TtlId,
     ) -> Result<Vec<Joined>, Failure> {
@@ -119,6 +137,7 @@ impl Sessions {
             previous: hello.previous.clone(),
             networks: memberships.collect(),
             ttl,
+            certified,
         };
         let opened = self
             .keeper

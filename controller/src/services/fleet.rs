@@ -6,6 +6,7 @@ use futures_util::SinkExt;
 use overlay::{
     afar::{self, LONGEST_QUESTION},
     name::NodeName,
+    trust::Role,
 };
 use proto::{
     decode,
@@ -67,11 +68,19 @@ impl v1::fleet_service_server::FleetService for Fleet {
         &self,
         request: Request<v1::AskRequest>,
     ) -> Result<Response<v1::AskResponse>, Status> {
+        let role = request.extensions().get().copied().unwrap_or(Role::Reader);
         let ask = request.into_inner();
         let node: NodeName = decode::parse("node", &ask.node).map_err(|error| invalid(&error))?;
-        if afar::needs(&ask.method, &ask.path).is_none() {
+        let Some(need) = afar::needs(&ask.method, &ask.path) else {
             let text = format!("path: {} {} is not open from afar", ask.method, ask.path);
             return Err(Status::invalid_argument(text));
+        };
+        if role < need.role() {
+            let text = format!(
+                "{} {} is for operators with the role admin",
+                ask.method, ask.path
+            );
+            return Err(Status::permission_denied(text));
         }
         if ask.body.len() > LONGEST_QUESTION {
             let text = format!("body: longer than {} KB", LONGEST_QUESTION >> 10);

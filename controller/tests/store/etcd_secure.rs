@@ -8,12 +8,12 @@ use controller::store::{
     etcd::{ConnectError, Etcd, EtcdIdentity, EtcdOptions, EtcdTls},
 };
 use std::time::Duration;
-use tests::etcd::{Etcd as Server, ServerTls};
-
-use crate::{
+use tests::{
     certificates::{Authority, Certificate},
-    ground::{batch, commit, contents, create, eventually, key, options, put_with_ttl},
+    etcd::{Etcd as Server, ServerTls},
 };
+
+use crate::ground::{batch, commit, contents, create, eventually, key, options, put_with_ttl};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_a_password() -> Result<()> {

@@ -2,7 +2,6 @@
 //! peculiar to one is tested beside it. The value that stands for a store in the runs
 //! in virtual time is asked the same.
 
-mod certificates;
 mod commit;
 mod crash;
 mod embedded;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use controller::listener::Peer;
+use controller::{listener::Peer, trust::Identity};
 use futures_util::stream::unfold;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{
@@ -83,6 +83,7 @@ impl Line {
             let mut request = http::Request::from_parts(head, body);
             request.extensions_mut().insert(Peer {
                 address: None,
+                identity: Identity::Plain,
                 kill: self.there.clone(),
             });
             let mut to = self.to.clone();

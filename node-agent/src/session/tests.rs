@@ -23,31 +23,11 @@ fn a_fleet_spreads_over_its_controllers() {
 
 #[tokio::test]
 async fn who_does_not_answer_is_told_with_the_cause() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut identity = Identity::open(directory.path()).unwrap();
-    let mut member = Member {
-        node: "a".parse().unwrap(),
-        version: String::new(),
-        joins: watch::channel(Joins::new()).1,
-        report: watch::channel(v1::Report::default()).1,
-        endpoints: watch::channel(Endpoints::default()).1,
-        known: watch::Sender::new(Known::default()),
-        doors: Router::new(),
-    };
-    let (told, _heard) = mpsc::channel(1);
     // Nobody listens where a listener has just been.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let ends = Ends {
-        said: &mut Said::default(),
-        held: &mut Held::default(),
-        opened: &mut false,
-    };
-    let error = one(&url, &mut member, &mut identity, &told, ends)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = connect(&url, &Line::plain()).await.unwrap_err().to_string();
     assert!(error.contains("Connection refused"), "{error}");
     assert!(error.contains("weft-controller"), "{error}");
 }

@@ -48,11 +48,8 @@ impl Grant<'_> {
         if let Some(held) = held
             && held.value.node_id != self.id
         {
-            return Err(Refusal::NameTaken {
-                node: self.node.clone(),
-                holder: held.value.node_id,
-                caller: self.id,
-            });
+            let ids = (held.value.node_id, self.id);
+            return Err(Refusal::name_taken(view.registry, view.now, self.node, ids));
         }
         txn.expect(key.clone(), held.map_or(0, |held| held.revision));
         let lease = match held {

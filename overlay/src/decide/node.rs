@@ -20,21 +20,18 @@ pub(super) fn admit(
     let key = Key::Node(name.clone());
     if let Some(node) = view.registry.nodes().get(name) {
         if node.value.id != id {
-            return Err(Refusal::NameTaken {
-                node: name.clone(),
-                holder: node.value.id,
-                caller: id,
-            });
+            return Err(Refusal::name_taken(
+                view.registry,
+                view.now,
+                name,
+                (node.value.id, id),
+            ));
         }
         txn.expect(key, node.revision);
         return Ok(());
     }
     if let Some(removed) = view.registry.removed().get(&id) {
-        return Err(Refusal::Removed {
-            node: removed.value.name.clone(),
-            id,
-            at: removed.value.at,
-        });
+        return Err(Refusal::removed(id, &removed.value));
     }
     txn.expect_absent(key.clone());
     txn.expect_absent(Key::Removed(id));

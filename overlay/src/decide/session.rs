@@ -7,6 +7,7 @@ use super::{
     grant::Grant,
     lease::{self, Vtep},
     node::admit,
+    trust,
 };
 use crate::{
     id::{Life, NodeId, SessionId},
@@ -14,6 +15,7 @@ use crate::{
     name::{NetworkName, NodeName},
     record::{self, Lease, LeaseKind, Session, V1},
     registry::Stored,
+    trust::Subject,
     txn::{Transaction, TtlId},
 };
 
@@ -31,6 +33,8 @@ pub struct Open {
     pub networks: Vec<Membership>,
     /// The session record vanishes with this.
     pub ttl: TtlId,
+    /// A certificate says so: it must have joined before, by a token.
+    pub certified: bool,
 }
 
 /// A network that an agent has joined.
@@ -45,6 +49,10 @@ pub struct Membership {
 /// Opens a session and brings the agent's leases to life, in one transaction.
 pub fn open(view: &View<'_>, ask: &Open) -> Result<Decision<Vec<Lease>>, Refusal> {
     let mut txn = Transaction::default();
+    if ask.certified {
+        let subject = Subject::Node(ask.node.clone(), ask.id);
+        trust::standing(view.registry, view.now, &subject)?;
+    }
     admit(view, &mut txn, &ask.node, ask.id)?;
     let key = Key::Session(ask.node.clone());
     let present = view.registry.sessions().get(&ask.node);

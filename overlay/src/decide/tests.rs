@@ -4,3 +4,4 @@ mod pools;
 mod races;
 mod requests;
 mod sessions;
+mod trust;

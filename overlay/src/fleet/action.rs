@@ -89,6 +89,7 @@ impl Fleet {
                         vtep: vtep(underlay),
                         life,
                     }],
+                    certified: false,
                     ttl: TtlId(1),
                 };
                 session::open(view, &ask).map(|decision| decision.txn)

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::trust::TokenId;
 
 const ID: &str = "6f3c1b52-8d0f-4c57-9a55-0a1b2c3d4e5f";
 
@@ -129,6 +130,9 @@ fn keys() -> impl Strategy<Value = Key> {
         }),
         node().prop_map(Key::Session),
         id().prop_map(|id| Key::Controller(ControllerId(id))),
+        Just(Key::Authority),
+        any::<u64>().prop_map(|id| Key::Token(TokenId(id))),
+        node().prop_map(|name| Key::Operator(name.as_str().parse().unwrap())),
     ]
 }
 

@@ -184,7 +184,10 @@ impl Space {
             | Key::Node(_)
             | Key::Removed(_)
             | Key::Session(_)
-            | Key::Controller(_) => {}
+            | Key::Controller(_)
+            | Key::Authority
+            | Key::Token(_)
+            | Key::Operator(_) => {}
         }
         Ok(())
     }
@@ -214,7 +217,10 @@ impl Space {
             | Key::Node(_)
             | Key::Removed(_)
             | Key::Session(_)
-            | Key::Controller(_) => {}
+            | Key::Controller(_)
+            | Key::Authority
+            | Key::Token(_)
+            | Key::Operator(_) => {}
         }
     }
 

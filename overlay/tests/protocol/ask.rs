@@ -211,6 +211,7 @@ impl Ask {
                     networks: membership(machine.number, begun, publish)
                         .into_iter()
                         .collect(),
+                    certified: false,
                     ttl,
                 };
                 let decision = decide::session::open(view, &open)?;

@@ -111,7 +111,10 @@ fn put(world: &World, before: &Snapshot, pending: &Pending, key: &Key, value: &[
         | Key::Reservation(..)
         | Key::Underlay(..)
         | Key::Endpoint(..)
-        | Key::Controller(_) => {}
+        | Key::Controller(_)
+        | Key::Authority
+        | Key::Token(_)
+        | Key::Operator(_) => {}
     }
     Ok(())
 }
@@ -241,7 +244,10 @@ fn deleted(world: &World, before: &Snapshot, pending: &Pending, key: &Key) -> Ch
         | Key::Reservation(..)
         | Key::Underlay(..)
         | Key::Endpoint(..)
-        | Key::Controller(_) => Ok(()),
+        | Key::Controller(_)
+        | Key::Authority
+        | Key::Token(_)
+        | Key::Operator(_) => Ok(()),
     }
 }
 

@@ -56,6 +56,11 @@ impl Agent {
         })
     }
 
+    /// Joins the fleet by a token.
+    pub fn join(&self, token: &str) -> Result<Said> {
+        self.daemon.run(&["join", "--exit", "--token", token])
+    }
+
     /// What it says of itself over HTTP.
     pub fn status(&self) -> Result<Value> {
         let answer = self.daemon.ops("/status")?;
@@ -108,16 +113,15 @@ impl DerefMut for Agent {
 impl Lab {
     /// Starts the agent of a host; ready.
     pub fn agent(&self, host: u32, flags: &[&str]) -> Result<Agent> {
-        let mut agent = Agent::new(self.host(host), &self.controller_urls()?, flags)?;
+        let mut agent = self.let_in(self.host(host), flags)?;
         agent.start()?;
         Ok(agent)
     }
 
     /// Starts those of all hosts at once; ready.
     pub fn agents(&self, flags: &[&str]) -> Result<Vec<Agent>> {
-        let controllers = self.controller_urls()?;
         let launch = |host: &Host| {
-            let mut agent = Agent::new(host, &controllers, flags)?;
+            let mut agent = self.let_in(host, flags)?;
             agent.launch()?;
             Ok(agent)
         };
@@ -126,5 +130,21 @@ impl Lab {
             agent.ready()?;
         }
         Ok(agents)
+    }
+
+    /// The agent of a host; where certificates are used, it has joined.
+    fn let_in(&self, host: &Host, flags: &[&str]) -> Result<Agent> {
+        let agent = Agent::new(host, &self.controller_urls()?, flags)?;
+        if self.trusted.is_some() && !host.directory().join("state/credentials.json").exists() {
+            let said = agent.join(&self.token(&["--node", host.node()])?)?;
+            ensure!(said.code == 0, "{said:?}");
+        }
+        Ok(agent)
+    }
+
+    /// A new token for a host.
+    pub fn token(&self, flags: &[&str]) -> Result<String> {
+        let made = self.weft(&[&["token", "create"], flags].concat())?;
+        Ok(made["token"].as_str().context("a token")?.to_owned())
     }
 }

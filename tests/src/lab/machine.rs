@@ -127,6 +127,7 @@ impl Lab {
             switch,
             controllers: Vec::new(),
             etcd: None,
+            trusted: None,
             directory,
         })
     }

@@ -23,6 +23,7 @@ fn open(id: u128, sid: u128, previous: &[u128]) -> Open {
         sid: SessionId(uuid(sid)),
         previous: previous.iter().map(|sid| SessionId(uuid(*sid))).collect(),
         networks: vec![membership(sid)],
+        certified: false,
         ttl: TtlId(1),
     }
 }

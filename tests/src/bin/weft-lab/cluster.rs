@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Context, Result, bail, ensure};
-use tests::lab::{Agent, Container, Host, Lab, Namespace, after};
+use tests::{
+    lab::{Agent, Container, Host, Lab, Namespace, after},
+    trusted::Trusted,
+};
 
 use crate::{
     program::Program,
@@ -47,8 +50,11 @@ impl Cluster {
         for (host, mut agent) in self.lab.hosts().iter().zip(agents) {
             agent.hush();
             // Where its commands look for it, in the host's own /run.
-            let socket = agent.socket().display();
-            let link = format!("mkdir -p /run/weft && ln -s {socket} /run/weft/agent.sock");
+            let (socket, state) = (agent.socket().display(), host.directory().join("state"));
+            let state = state.display();
+            let link = format!(
+                "mkdir -p /run/weft && ln -s {socket} /run/weft/agent.sock && ln -s {state} /run/weft/state"
+            );
             host.done(&["sh", "-c", &link])?;
             self.agents.insert(host.number, agent);
         }
@@ -74,6 +80,7 @@ impl Cluster {
         Ok(Found {
             pid: namespace.pid(),
             controllers: self.lab.controller_urls()?,
+            credentials: self.lab.trusted.as_ref().map(Trusted::admin),
         })
     }
 

@@ -34,6 +34,9 @@ fn become_one(found: &Found, command: &[String]) -> Result<Exit> {
     inside.args(command);
     inside.env("PATH", env::join_paths(places)?);
     inside.env("WEFT_CONTROLLER", &found.controllers);
+    if let Some(credentials) = &found.credentials {
+        inside.env("WEFT_CREDENTIALS", credentials);
+    }
     // It only comes back when it could not begin.
     Err(inside.exec()).context("run nsenter")
 }

@@ -42,6 +42,9 @@ pub struct Shape {
     /// Controllers; several need --store etcd
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
     controllers: u32,
+    /// Certificates: TLS on every line, also to etcd, and hosts join by tokens
+    #[arg(long)]
+    secure: bool,
     /// Whether hosts send the overlay's packets over IPv4 or IPv6
     #[arg(long, value_enum, default_value = "v4")]
     underlay: Underlay,
@@ -120,6 +123,9 @@ fn bring_up(home: &Home, shape: &Shape) -> Result<Cluster> {
     };
     let hosts = format!("{} hosts {between}", shape.hosts);
     let mut lab = step(&hosts, || Lab::on(ground, shape.hosts))?;
+    if shape.secure {
+        step("authorities, of etcd and of the fleet", || lab.trust())?;
+    }
     let [v4, v6] = POOLS;
     let network = format!("{v4},{v6}");
     let flags = ["--default-network", network.as_str()];

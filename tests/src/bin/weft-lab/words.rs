@@ -1,7 +1,7 @@
 //! What is said between `weft-lab up` and the commands that ask it: one line of JSON
 //! there, one back.
 
-use std::{convert::Infallible, fmt, net::IpAddr, str::FromStr};
+use std::{convert::Infallible, fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,8 @@ pub enum Reply {
 pub struct Found {
     pub pid: u32,
     pub controllers: String,
+    /// By which `weft` is known to them, where certificates are used.
+    pub credentials: Option<PathBuf>,
 }
 
 /// As a person names it.

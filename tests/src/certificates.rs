@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -27,7 +28,7 @@ impl Authority {
             "req",
             &["-x509", "-days", "2", "-subj", "/CN=test authority"],
         );
-        make.args(new_key(&authority.path("ca-key.pem")));
+        make.args(new_key(&authority.ca_key()));
         run(make.arg("-out").arg(authority.ca()))?;
         Ok(authority)
     }
@@ -36,8 +37,17 @@ impl Authority {
         self.path("ca.pem")
     }
 
+    pub fn ca_key(&self) -> PathBuf {
+        self.path("ca-key.pem")
+    }
+
     /// For 127.0.0.1, good for a server and for a client.
     pub fn sign(&self, name: &str) -> Result<Certificate> {
+        self.sign_for(name, Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same for another address.
+    pub fn sign_for(&self, name: &str, address: Ipv4Addr) -> Result<Certificate> {
         let (cert, key) = (
             self.path(&format!("{name}.pem")),
             self.path(&format!("{name}-key.pem")),
@@ -47,7 +57,8 @@ impl Authority {
         let mut ask = openssl("req", &["-subj", &subject]);
         ask.args(new_key(&key));
         run(ask.arg("-out").arg(&request))?;
-        let usage = "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n";
+        let usage =
+            format!("subjectAltName=IP:{address}\nextendedKeyUsage=serverAuth,clientAuth\n");
         fs::write(&extensions, usage)?;
         let mut sign = openssl("x509", &["-req", "-days", "2", "-CAcreateserial"]);
         sign.arg("-in")
@@ -57,7 +68,7 @@ impl Authority {
         sign.arg("-CA")
             .arg(self.ca())
             .arg("-CAkey")
-            .arg(self.path("ca-key.pem"));
+            .arg(self.ca_key());
         run(sign.arg("-out").arg(&cert))?;
         Ok(Certificate { cert, key })
     }
