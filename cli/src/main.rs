@@ -12,7 +12,6 @@ use crate::{
 };
 
 mod agent;
-#[allow(dead_code, reason = "who asks many is yet to come")]
 mod ask;
 mod attach;
 mod connect;

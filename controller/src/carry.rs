@@ -6,10 +6,12 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
 use options::clock;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     config::{Options, StoreKind},
@@ -21,6 +23,22 @@ pub mod door;
 pub mod format;
 mod place;
 
+const ETCD_WITHIN: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// The etcd, once it answers: a person's command is not given up for a busy moment.
+async fn etcd(options: &Options) -> anyhow::Result<Place> {
+    let place = Place::from(options.etcd_store()?);
+    let until = Instant::now() + ETCD_WITHIN;
+    while let Err(error) = place.name().await {
+        if Instant::now() > until {
+            return Err(error);
+        }
+        sleep(AGAIN).await;
+    }
+    Ok(place)
+}
+
 /// Writes all that the store keeps into a file.
 pub async fn backup(options: &Options, to: &Path) -> anyhow::Result<()> {
     let text = match options.store {
@@ -28,7 +46,7 @@ pub async fn backup(options: &Options, to: &Path) -> anyhow::Result<()> {
             Err(error) if door::is_served(&error) => door::fetch(&options.data_dir).await?,
             offline => text_of(&Place::from(offline?)).await?,
         },
-        StoreKind::Etcd => text_of(&Place::from(options.etcd_store()?)).await?,
+        StoreKind::Etcd => text_of(&etcd(options).await?).await?,
     };
     // What was cut short on its way is found out here, and not when it is needed.
     let read = format::read(text.as_bytes()).context("the backup that was made")?;
@@ -54,7 +72,7 @@ pub async fn restore(options: &Options, from: &Path, force: bool) -> anyhow::Res
                 .with_context(|| format!("--data-dir {}", options.data_dir.display()))?;
             Place::from(options.embedded_offline()?)
         }
-        StoreKind::Etcd => Place::from(options.etcd_store()?),
+        StoreKind::Etcd => etcd(options).await?,
     };
     let standing = Standing::Arriving(format!("the backup with checksum {}", &backup.sum[..12]));
     if place.standing().await?.as_ref() != Some(&standing) && !force {
@@ -81,7 +99,7 @@ pub async fn restore(options: &Options, from: &Path, force: bool) -> anyhow::Res
 
 /// Moves everything to the other kind of store, and closes the one it was in.
 pub async fn relocate(options: &Options, to: StoreKind) -> anyhow::Result<()> {
-    let etcd = Place::from(options.etcd_store()?);
+    let etcd = etcd(options).await?;
     if to == StoreKind::Embedded {
         fs::create_dir_all(&options.data_dir)
             .with_context(|| format!("--data-dir {}", options.data_dir.display()))?;

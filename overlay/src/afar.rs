@@ -4,40 +4,21 @@
 
 use crate::trust::Role;
 
-/// Who may ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// Whoever may look: nothing is changed.
-    Read,
-    /// Whoever may change things.
-    Admin,
-}
-
-impl Need {
-    /// The least role of an operator who may.
-    pub fn role(self) -> Role {
-        match self {
-            Self::Read => Role::Reader,
-            Self::Admin => Role::Admin,
-        }
-    }
-}
-
 /// `*` is any one segment of a path.
-const DOORS: [(&str, &str, Need); 12] = [
-    ("GET", "/healthz", Need::Read),
-    ("GET", "/readyz", Need::Read),
-    ("GET", "/status", Need::Read),
-    ("GET", "/metrics", Need::Read),
-    ("GET", "/probes", Need::Read),
-    ("GET", "/endpoints", Need::Read),
-    ("GET", "/ipam", Need::Read),
-    ("POST", "/ipam/check", Need::Read),
-    ("GET", "/networks", Need::Read),
+const DOORS: [(&str, &str, Role); 12] = [
+    ("GET", "/healthz", Role::Reader),
+    ("GET", "/readyz", Role::Reader),
+    ("GET", "/status", Role::Reader),
+    ("GET", "/metrics", Role::Reader),
+    ("GET", "/probes", Role::Reader),
+    ("GET", "/endpoints", Role::Reader),
+    ("GET", "/ipam", Role::Reader),
+    ("POST", "/ipam/check", Role::Reader),
+    ("GET", "/networks", Role::Reader),
     // It sends a few packets, and changes nothing.
-    ("POST", "/trace", Need::Read),
-    ("PUT", "/networks/*", Need::Admin),
-    ("DELETE", "/networks/*", Need::Admin),
+    ("POST", "/trace", Role::Reader),
+    ("PUT", "/networks/*", Role::Admin),
+    ("DELETE", "/networks/*", Role::Admin),
 ];
 
 /// The most that a question may have in its body, and an answer: the peers of ten
@@ -45,13 +26,13 @@ const DOORS: [(&str, &str, Need); 12] = [
 pub const LONGEST_QUESTION: usize = 128 << 10;
 pub const LONGEST_ANSWER: usize = 4 << 20;
 
-/// What asking this takes; none: it cannot be asked from afar.
-pub fn needs(method: &str, path: &str) -> Option<Need> {
+/// The least role of an operator who may ask this; none: it cannot be asked from afar.
+pub fn needs(method: &str, path: &str) -> Option<Role> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let door = DOORS
         .iter()
         .find(|(of, pattern, _)| *of == method && leads(pattern, path));
-    door.map(|(_, _, need)| *need)
+    door.map(|(_, _, role)| *role)
 }
 
 fn leads(pattern: &str, path: &str) -> bool {

@@ -54,7 +54,7 @@ fn what_was_typed_to_a_daemon() -> Result<()> {
     let config = format!("--config {}", config.display());
     let agent: [Typed<'_>; 9] = [
         ("--nonsense", &["--nonsense"]),
-        ("--controller here", &["here", "say http://here"]),
+        ("--controller here", &["here", "say https://here"]),
         (
             "--controller http://10.0.0.2:7440",
             &["plain text", "--insecure"],

@@ -71,11 +71,11 @@ impl v1::fleet_service_server::FleetService for Fleet {
         let role = request.extensions().get().copied().unwrap_or(Role::Reader);
         let ask = request.into_inner();
         let node: NodeName = decode::parse("node", &ask.node).map_err(|error| invalid(&error))?;
-        let Some(need) = afar::needs(&ask.method, &ask.path) else {
+        let Some(needed) = afar::needs(&ask.method, &ask.path) else {
             let text = format!("path: {} {} is not open from afar", ask.method, ask.path);
             return Err(Status::invalid_argument(text));
         };
-        if role < need.role() {
+        if role < needed {
             let text = format!(
                 "{} {} is for operators with the role admin",
                 ask.method, ask.path

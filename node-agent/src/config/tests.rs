@@ -117,14 +117,14 @@ fn a_verb_takes_the_options_that_lead_to_the_agent() {
 fn a_controller_is_named_by_scheme_host_and_port() {
     for good in [
         "http://127.0.0.1:7440",
+        "https://10.0.0.2:7440",
         "http://[2001:db8::1]:7440",
         "http://controller.example:80/",
     ] {
         assert_eq!(parse_url(good).as_deref(), Ok(good));
     }
     for (bad, why) in [
-        ("10.0.0.2:7440", "http://10.0.0.2:7440"),
-        ("https://10.0.0.2:7440", "certificates"),
+        ("10.0.0.2:7440", "https://10.0.0.2:7440"),
         ("ftp://10.0.0.2:7440", "ftp"),
         ("http://10.0.0.2:99999", "99999"),
         ("http://10.0.0.2:0", "no port"),

@@ -3,15 +3,15 @@ use super::*;
 #[test]
 fn what_is_named_is_open_and_nothing_else() {
     let cases = [
-        ("GET", "/status", Some(Need::Read)),
-        ("GET", "/status?peers=no", Some(Need::Read)),
+        ("GET", "/status", Some(Role::Reader)),
+        ("GET", "/status?peers=no", Some(Role::Reader)),
         ("POST", "/status", None),
         ("get", "/status", None),
         ("GET", "/status/", None),
         ("GET", "//status", None),
         ("GET", "status", None),
         ("GET", "", None),
-        ("PUT", "/networks/blue", Some(Need::Admin)),
+        ("PUT", "/networks/blue", Some(Role::Admin)),
         ("PUT", "/networks/", None),
         ("PUT", "/networks/..", None),
         ("PUT", "/networks/a%2fb", None),

@@ -213,28 +213,20 @@ fn take(
     known: impl Fn(&Use) -> bool,
     used: Use,
 ) -> Result<(), Refusal> {
+    let mut kept = token.value.clone();
+    if !kept.used.iter().any(known) {
+        if kept.used.len() >= kept.uses as usize {
+            let by = match kept.used.last() {
+                Some(Use::Node { name, .. }) => format!("node {name}"),
+                Some(Use::Operator { .. }) | None => "somebody who logged in".into(),
+            };
+            let uses = kept.uses;
+            return Err(Refusal::TokenUsed { id, uses, by });
+        }
+        kept.used.push(used);
+    }
     txn.expect(Key::Token(id), token.revision);
-    if token.value.used.iter().any(known) {
-        return Ok(());
-    }
-    if token.value.used.len() >= token.value.uses as usize {
-        let by = token
-            .value
-            .used
-            .last()
-            .map_or_else(String::new, |by| match by {
-                Use::Node { name, .. } => format!("node {name}"),
-                Use::Operator { .. } => "somebody who logged in".into(),
-            });
-        return Err(Refusal::TokenUsed {
-            id,
-            uses: token.value.uses,
-            by,
-        });
-    }
-    let mut token = token.value.clone();
-    token.used.push(used);
-    txn.put(Key::Token(id), record::encode(&token));
+    txn.put(Key::Token(id), record::encode(&kept));
     Ok(())
 }
 

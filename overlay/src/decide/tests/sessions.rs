@@ -60,8 +60,8 @@ fn a_name_that_is_taken_names_both_machines() {
     let refused = ask(&mut fleet, &open(2, 20, &[])).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "node name node-01 belongs to machine 00000000-0000-0000-0000-000000000001, and this is machine \
-         00000000-0000-0000-0000-000000000002; give this one another name, or remove the other with \
+        "node name node-01 belongs to machine 00000000-0000-0000-0000-000000000001 (connected now), and this is \
+         machine 00000000-0000-0000-0000-000000000002; give this one another name, or remove the other with \
          `weft node remove node-01`"
     );
 }
@@ -76,7 +76,7 @@ fn a_removed_machine_stays_out_and_its_name_is_free() {
     assert_eq!(
         refused.to_string(),
         "machine 00000000-0000-0000-0000-000000000001 was removed as node node-01 at 1000000000 ms Unix \
-         time; to let it join again, give it a new node id"
+         time; to let it join again, give it a new node id with `weft-agent cleanup --forget`"
     );
     let renamed = Open {
         node: node(2),
