@@ -227,7 +227,7 @@ fn trust(
     };
     let keeper = keeper.clone();
     parts.start_fallible("trust", async move {
-        let Some(authority) = trust::authority(mode, &keeper).await? else {
+        let Some(authority) = trust::establish(mode, &keeper).await? else {
             trust::beware(&keeper).await;
             return Ok(());
         };

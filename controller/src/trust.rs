@@ -70,7 +70,7 @@ pub enum TrustError {
 
 /// The authority that this controller signs by, once the store has said what there is. One of
 /// files is made known to the fleet.
-pub async fn authority(mode: Mode, keeper: &Keeper) -> Result<Option<Authority>, TrustError> {
+pub async fn establish(mode: Mode, keeper: &Keeper) -> Result<Option<Authority>, TrustError> {
     if !matches!(mode, Mode::Plain) {
         let why = "its certificates are not there yet";
         keeper.tell(move |state| state.shut(Some(why))).await;

@@ -1,7 +1,7 @@
 //! Who a machine or an operator is to the controllers of a fleet, and TLS to them.
 //!
-//! - [`file`]: the key and certificate of one, on its disk.
-//! - [`request`]: asking for a certificate, first and again.
+//! - [`mod@file`]: the key and certificate of one, on its disk.
+//! - `request`: asking for a certificate, first and again.
 //! - [`connect`]: a line to a controller that is who it says.
 
 pub mod connect;

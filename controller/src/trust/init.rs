@@ -56,7 +56,7 @@ pub async fn run(init: &Init, options: &Options, keeper: &Keeper) -> anyhow::Res
             write(keeper, authority.record(Some(seal.seal(&key)?))).await?;
             authority
         }
-        (mode, _) => match super::authority(mode, keeper).await? {
+        (mode, _) => match super::establish(mode, keeper).await? {
             Some(authority) => authority,
             None => bail!(TrustError::NoAuthority),
         },
