@@ -1,5 +1,7 @@
 //! `weft login`: a certificate of one's own, by a token.
 
+use std::{fs, path::PathBuf};
+
 use clap::Args;
 use credentials::{Line, Trust};
 use options::clock;
@@ -19,13 +21,22 @@ Example:
 The certificate is renewed by use; after 30 days without any, a new token is needed.")]
 pub struct Login {
     /// What `weft operator create` or `weft-controller init` printed
-    #[arg(long)]
-    token: String,
+    #[arg(long, required_unless_present = "token_file")]
+    token: Option<String>,
+    /// A file that holds it: on the command line others of this host may see it
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
 }
 
 pub async fn run(login: Login, reach: &Reach, output: &Output) -> Result<(), Failure> {
-    let token: Token = login
-        .token
+    let text = match (login.token, login.token_file) {
+        (Some(text), _) => text,
+        (None, Some(file)) => fs::read_to_string(&file).map_err(|error| {
+            Failure::BadRequest(format!("--token-file {}: {error}", file.display()))
+        })?,
+        (None, None) => String::new(),
+    };
+    let token: Token = text
         .parse()
         .map_err(|error| Failure::BadRequest(format!("--token: {error}")))?;
     if let Some(plain) = reach.addresses.iter().find(|address| !address.is_tls()) {
@@ -36,9 +47,12 @@ pub async fn run(login: Login, reach: &Reach, output: &Output) -> Result<(), Fai
     let line = Line::tls(&Trust::Pinned(token.authority))?;
     let connection = Connection::over(reach, &line).await?;
     let held = connection
-        .answer_of(credentials::login(connection.channel(), &token))
+        .answer_of(credentials::login(
+            connection.channel(),
+            &token,
+            &reach.credentials,
+        ))
         .await?;
-    held.write(&reach.credentials)?;
     let Subject::Operator(name, _) = &held.subject else {
         return Err(Failure::Refused("the controller named a node".into()));
     };

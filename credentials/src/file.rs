@@ -60,20 +60,9 @@ impl fmt::Debug for Credentials {
 impl Credentials {
     /// Those in this file, if there is one.
     pub fn read(path: &Path) -> Result<Option<Self>, CredentialsError> {
-        let io = |source| CredentialsError::Io {
-            what: "read",
-            path: path.into(),
-            source,
+        let Some(bytes) = read(path)? else {
+            return Ok(None);
         };
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io(error)),
-        };
-        let mode = fs::metadata(path).map_err(io)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(CredentialsError::Open { path: path.into() });
-        }
         let read = serde_json::from_slice(&bytes);
         read.map(Some).map_err(|source| CredentialsError::Damaged {
             path: path.into(),
@@ -81,32 +70,11 @@ impl Credentials {
         })
     }
 
-    /// Beside the old file first, then in its place: there is always a whole one.
+    /// There is always a whole one. The key that was kept for asking is in it now.
     pub fn write(&self, path: &Path) -> Result<(), CredentialsError> {
-        let write = || {
-            let directory = path.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(directory)?;
-            let new = path.with_extension("new");
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&new)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            file.sync_all()?;
-            fs::rename(&new, path)?;
-            File::open(directory)?.sync_all()
-        };
-        write().map_err(|source| CredentialsError::Io {
-            what: "write",
-            path: path.into(),
-            source,
-        })
+        let bytes = serde_json::to_vec(self).expect("it holds only strings and numbers");
+        write(path, &bytes)?;
+        forget_key(path)
     }
 
     /// At two thirds of its time a certificate is renewed.
@@ -117,6 +85,80 @@ impl Credentials {
 
     pub fn life(&self) -> Duration {
         self.expires_at.since(self.issued_at)
+    }
+}
+
+/// The key for which a certificate is being asked for, kept until there is one: who asks
+/// again after an answer was lost must ask for the same.
+pub(crate) fn kept_key(path: &Path) -> Result<Option<String>, CredentialsError> {
+    let key = read(&key_file(path))?;
+    Ok(key.map(|key| String::from_utf8_lossy(&key).into_owned()))
+}
+
+pub(crate) fn keep_key(path: &Path, key: &str) -> Result<(), CredentialsError> {
+    write(&key_file(path), key.as_bytes())
+}
+
+fn forget_key(path: &Path) -> Result<(), CredentialsError> {
+    let file = key_file(path);
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", &file)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn key_file(path: &Path) -> PathBuf {
+    path.with_extension("key")
+}
+
+/// A file that only its owner can read, if there is one.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, CredentialsError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", path)(error)),
+    };
+    let mode = fs::metadata(path).map_err(failed("read", path))?;
+    if mode.permissions().mode() & 0o077 != 0 {
+        return Err(CredentialsError::Open { path: path.into() });
+    }
+    Ok(Some(bytes))
+}
+
+/// Beside the old file first, then in its place.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CredentialsError> {
+    let write = || {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(directory)?;
+        let new = path.with_extension("new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(failed("write", path))
+}
+
+fn failed<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> CredentialsError + 'a {
+    move |source| CredentialsError::Io {
+        what,
+        path: path.into(),
+        source,
     }
 }
 

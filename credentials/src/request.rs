@@ -1,5 +1,7 @@
 //! Asking for a certificate: a new key, and a signing request that proves that it is ours.
 
+use std::path::Path;
+
 use overlay::{
     id::{NodeId, OperatorId},
     name::NodeName,
@@ -9,11 +11,14 @@ use overlay::{
 };
 use proto::v1::{self, trust_service_client::TrustServiceClient};
 use rcgen::{CertificateParams, KeyPair};
+use ring::digest::{SHA256, digest};
 use thiserror::Error;
 use tonic::{Status, transport::Channel};
-use uuid::Uuid;
 
-use crate::Credentials;
+use crate::{
+    Credentials, CredentialsError,
+    file::{keep_key, kept_key},
+};
 
 #[derive(Debug, Error)]
 pub enum RequestError {
@@ -25,6 +30,8 @@ pub enum RequestError {
     Another(String),
     #[error(transparent)]
     Nobody(#[from] SubjectError),
+    #[error(transparent)]
+    File(#[from] CredentialsError),
 }
 
 impl From<Status> for RequestError {
@@ -33,14 +40,15 @@ impl From<Status> for RequestError {
     }
 }
 
-/// A host becomes a node of the fleet, by a token.
+/// A host becomes a node of the fleet, by a token; its credentials are in this file then.
 pub async fn join(
     channel: Channel,
     token: &Token,
     node: &NodeName,
     id: NodeId,
+    file: &Path,
 ) -> Result<Credentials, RequestError> {
-    let request = Request::new()?;
+    let request = Request::kept(file)?;
     let ask = v1::JoinRequest {
         token: token.reveal(),
         node: node.to_string(),
@@ -48,30 +56,37 @@ pub async fn join(
         signing_request: request.der.clone().into(),
     };
     let answer = TrustServiceClient::new(channel).join(ask).await?;
-    request.granted(answer.into_inner(), |subject| {
-        *subject == Subject::Node(node.clone(), id)
-    })
+    let subject = Subject::Node(node.clone(), id);
+    let held = request.granted(answer.into_inner(), |named| *named == subject)?;
+    held.write(file)?;
+    Ok(held)
 }
 
-/// Somebody becomes an operator, by a token.
-pub async fn login(channel: Channel, token: &Token) -> Result<Credentials, RequestError> {
-    let request = Request::new()?;
-    let id = OperatorId(Uuid::new_v4());
+/// Somebody becomes an operator, by a token; the credentials are in this file then.
+pub async fn login(
+    channel: Channel,
+    token: &Token,
+    file: &Path,
+) -> Result<Credentials, RequestError> {
+    let request = Request::kept(file)?;
+    let id = request.operator();
     let ask = v1::LoginRequest {
         token: token.reveal(),
         id: id.to_string(),
         signing_request: request.der.clone().into(),
     };
     let answer = TrustServiceClient::new(channel).login(ask).await?;
-    request.granted(
+    let held = request.granted(
         answer.into_inner(),
-        |subject| matches!(subject, Subject::Operator(_, of) if *of == id),
-    )
+        |named| matches!(named, Subject::Operator(_, of) if *of == id),
+    )?;
+    held.write(file)?;
+    Ok(held)
 }
 
 /// Others, over a line on which these were shown.
 pub async fn renew(channel: Channel, held: &Credentials) -> Result<Credentials, RequestError> {
-    let request = Request::new()?;
+    let request = Request::of(KeyPair::generate()?)?;
     let ask = v1::RenewCertificateRequest {
         signing_request: request.der.clone().into(),
     };
@@ -86,12 +101,30 @@ struct Request {
 }
 
 impl Request {
-    fn new() -> Result<Self, RequestError> {
+    /// For the key that is kept beside this file, made if there is none.
+    fn kept(file: &Path) -> Result<Self, RequestError> {
+        let kept = kept_key(file)?;
+        if let Some(key) = kept.and_then(|key| KeyPair::from_pem(&key).ok()) {
+            return Self::of(key);
+        }
         let key = KeyPair::generate()?;
+        keep_key(file, &key.serialize_pem())?;
+        Self::of(key)
+    }
+
+    fn of(key: KeyPair) -> Result<Self, RequestError> {
         // Whose it is, is the controller's to say.
         let request = CertificateParams::default().serialize_request(&key)?;
         let der = request.der().to_vec();
         Ok(Self { key, der })
+    }
+
+    /// An id that is this key's own: asked for again, it is the same.
+    fn operator(&self) -> OperatorId {
+        let digest = digest(&SHA256, self.key.public_key_raw());
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest.as_ref()[..16]);
+        OperatorId(uuid::Builder::from_random_bytes(id).into_uuid())
     }
 
     fn granted(

@@ -10,6 +10,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::{
     connect::{TlsError, explain},
+    file::{keep_key, kept_key},
     *,
 };
 
@@ -46,6 +47,21 @@ fn what_is_written_is_read_again_by_its_owner_alone() {
         let error = Credentials::read(&file).unwrap_err();
         assert!(matches!(error, CredentialsError::Damaged { .. }), "{error}");
     }
+}
+
+#[test]
+fn a_key_is_kept_until_there_is_a_certificate_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("credentials.json");
+    assert_eq!(kept_key(&file).unwrap(), None);
+    keep_key(&file, "the key").unwrap();
+    assert_eq!(kept_key(&file).unwrap().as_deref(), Some("the key"));
+    let mode = fs::metadata(file.with_extension("key"))
+        .unwrap()
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    held().write(&file).unwrap();
+    assert_eq!(kept_key(&file).unwrap(), None);
 }
 
 #[test]

@@ -71,10 +71,9 @@ impl Access {
         for url in urls {
             match connect(url, &line).await {
                 Ok(channel) => {
-                    let joined = credentials::join(channel, token, node, id).await;
+                    let joined = credentials::join(channel, token, node, id, &self.file).await;
                     let joined =
                         joined.with_context(|| format!("{url} does not let this host join"))?;
-                    joined.write(&self.file)?;
                     info!(%node, %id, expires_in = %Span(joined.life()), "joined the fleet");
                     self.hold(joined);
                     return Ok(());

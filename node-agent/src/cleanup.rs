@@ -48,6 +48,7 @@ pub fn run(state_dir: &Path, socket: &Path, forget: bool) -> anyhow::Result<()> 
     if forget {
         remove(&identity)?;
         remove(&state_dir.join(access::FILE))?;
+        remove(&state_dir.join(access::FILE).with_extension("key"))?;
     } else if identity.exists() {
         say(&format!(
             "left on purpose: {}, so that this host comes back as the same node; --forget \

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub use endpoint::Endpoint;
-pub use trust::{Authority, Grant, Operator, Sealed, Token, Use};
+pub use trust::{Authority, Grant, Operator, Sealed, Token, Use, User};
 
 mod endpoint;
 mod trust;

@@ -29,7 +29,7 @@ use crate::{
     listener::Peer,
     trust::{
         Authority,
-        authority::SignError,
+        authority::{Asked, SignError},
         rate::Rate,
         seal::{SealError, random},
     },
@@ -88,38 +88,31 @@ impl v1::trust_service_server::TrustService for Desk {
         &self,
         request: Request<v1::JoinRequest>,
     ) -> Result<Response<v1::Certificate>, Status> {
-        let (authority, brought) = self.stranger(&request, |request| &request.token)?;
+        let authority = self.stranger(&request)?;
         let request = request.into_inner();
         let name: NodeName = parse("node", &request.node)?;
         let id: NodeId = parse("node_id", &request.node_id)?;
-        let subject = Subject::Node(name.clone(), id);
-        // What cannot be signed must not cost a token.
-        let certificate = self.sign(&authority, &request.signing_request, &subject)?;
-        let node = name.clone();
-        let token = brought.token;
+        let asked = asked(&request.signing_request)?;
+        let brought = brought(&authority, &request.token, &asked)?;
+        let (node, token) = (name.clone(), brought.token);
         let joined = self
             .keeper
             .write(move |view| join(view, &brought, &node, id))
             .await;
         joined.map_err(|failure| status(&failure))?;
         info!(node = %name, %id, %token, "a node joined");
-        Ok(Response::new(certificate))
+        self.sign(&authority, asked, &Subject::Node(name, id))
     }
 
     async fn login(
         &self,
         request: Request<v1::LoginRequest>,
     ) -> Result<Response<v1::Certificate>, Status> {
-        let (authority, brought) = self.stranger(&request, |request| &request.token)?;
+        let authority = self.stranger(&request)?;
         let request = request.into_inner();
         let id: OperatorId = parse("id", &request.id)?;
-        // Whose it is, is known when the token was looked at; that it can be signed, before.
-        let anybody = "operator".parse().map_err(|_| Status::internal("a name"))?;
-        self.sign(
-            &authority,
-            &request.signing_request,
-            &Subject::Operator(anybody, id),
-        )?;
+        let asked = asked(&request.signing_request)?;
+        let brought = brought(&authority, &request.token, &asked)?;
         let token = brought.token;
         let logged_in = self
             .keeper
@@ -127,9 +120,7 @@ impl v1::trust_service_server::TrustService for Desk {
             .await;
         let ((name, role), _) = logged_in.map_err(|failure| status(&failure))?;
         info!(operator = %name, %role, %token, "an operator logged in");
-        let subject = Subject::Operator(name, id);
-        let certificate = self.sign(&authority, &request.signing_request, &subject)?;
-        Ok(Response::new(certificate))
+        self.sign(&authority, asked, &Subject::Operator(name, id))
     }
 
     async fn renew(
@@ -138,18 +129,18 @@ impl v1::trust_service_server::TrustService for Desk {
     ) -> Result<Response<v1::Certificate>, Status> {
         let authority = self.authority()?;
         let subject = self.renewable(&peer(&request))?;
-        let (asked, now) = (subject.clone(), self.keeper.clock.now());
+        let (named, now) = (subject.clone(), self.keeper.clock.now());
         let stands = self
             .keeper
             .with(move |state| match state.why_not_ready() {
                 Some(reason) => Err(Status::unavailable(reason)),
-                None => standing(state.registry(), now, &asked)
+                None => standing(state.registry(), now, &named)
                     .map_err(|refusal| status(&refusal.into())),
             })
             .await;
         stands.map_err(|failure| status(&failure))??;
-        let certificate = self.sign(&authority, &request.get_ref().signing_request, &subject)?;
-        Ok(Response::new(certificate))
+        let asked = asked(&request.get_ref().signing_request)?;
+        self.sign(&authority, asked, &subject)
     }
 
     async fn create_token(
@@ -273,12 +264,8 @@ impl Desk {
         })
     }
 
-    /// What somebody without a certificate brings, if it may ask at all now.
-    fn stranger<T>(
-        &self,
-        request: &Request<T>,
-        token: impl Fn(&T) -> &str,
-    ) -> Result<(Arc<Authority>, Brought), Status> {
+    /// The authority, for somebody without a certificate who may ask now.
+    fn stranger<T>(&self, request: &Request<T>) -> Result<Arc<Authority>, Status> {
         let authority = self.authority()?;
         let address = peer(request).address.map(|address| address.ip());
         let address = address.map_or(IpAddr::from([0; 4]), |address| address.to_canonical());
@@ -291,15 +278,7 @@ impl Desk {
             status.metadata_mut().insert(super::RETRY_AFTER, hint);
             return Err(status);
         }
-        let token: Token = parse("token", token(request.get_ref()))?;
-        if token.authority != authority.fingerprint() {
-            return Err(Status::unauthenticated(
-                "the token is of another fleet: its authority is not this one",
-            ));
-        }
-        let digest = digested(&token.secret);
-        let token = token.id;
-        Ok((authority, Brought { token, digest }))
+        Ok(authority)
     }
 
     /// Whom the certificate of a connection names, if another may be had for it.
@@ -325,25 +304,48 @@ impl Desk {
     fn sign(
         &self,
         authority: &Authority,
-        request: &[u8],
+        asked: Asked,
         subject: &Subject,
-    ) -> Result<v1::Certificate, Status> {
+    ) -> Result<Response<v1::Certificate>, Status> {
         let life = match subject {
             Subject::Node(..) => self.life,
             Subject::Operator(..) => OPERATOR_LIFE,
         };
-        let signed = authority.sign(request, subject, self.keeper.clock.now(), life);
-        let signed = signed.map_err(|error| match error {
-            SignError::BadRequest(_) => Status::invalid_argument(error.to_string()),
-            SignError::Failed(_) => Status::unavailable(error.to_string()),
-        })?;
-        Ok(v1::Certificate {
+        let signed = authority.sign(asked, subject, self.keeper.clock.now(), life);
+        let signed = signed.map_err(|error| refused(&error))?;
+        Ok(Response::new(v1::Certificate {
             subject: subject.to_string(),
             certificate: signed.certificate,
             authority: authority.certificate.clone(),
             issued_at_ms: signed.issued_at.0,
             expires_at_ms: signed.expires_at.0,
-        })
+        }))
+    }
+}
+
+/// What somebody without a certificate brings.
+fn brought(authority: &Authority, token: &str, asked: &Asked) -> Result<Brought, Status> {
+    let token: Token = parse("token", token)?;
+    if token.authority != authority.fingerprint() {
+        return Err(Status::unauthenticated(
+            "the token is of another fleet: its authority is not this one",
+        ));
+    }
+    Ok(Brought {
+        token: token.id,
+        digest: digested(&token.secret),
+        key: asked.key(),
+    })
+}
+
+fn asked(request: &[u8]) -> Result<Asked, Status> {
+    Asked::read(request).map_err(|error| refused(&error))
+}
+
+fn refused(error: &SignError) -> Status {
+    match error {
+        SignError::BadRequest(_) => Status::invalid_argument(error.to_string()),
+        SignError::Failed(_) => Status::unavailable(error.to_string()),
     }
 }
 

@@ -5,11 +5,12 @@ use std::{fs, net::IpAddr, path::Path, time::Duration};
 use overlay::{
     record::{self, Sealed, V1},
     time::WallMs,
-    trust::{Subject, subject::CONTROLLER},
+    trust::{Subject, subject::CONTROLLER, token::hex},
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    SerialNumber,
 };
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::{
@@ -54,12 +55,30 @@ pub struct Authority {
     pub der: CertificateDer<'static>,
 }
 
+/// A signing request that proves its key. Of all that it says, only the key counts.
+pub struct Asked(CertificateSigningRequestParams);
+
 /// What was signed.
 pub struct Signed {
     /// PEM.
     pub certificate: String,
     pub issued_at: WallMs,
     pub expires_at: WallMs,
+}
+
+impl Asked {
+    /// PKCS#10.
+    pub fn read(der: &[u8]) -> Result<Self, SignError> {
+        let der = CertificateSigningRequestDer::from(der.to_vec());
+        let read = CertificateSigningRequestParams::from_der(&der);
+        read.map(Self)
+            .map_err(|error| SignError::BadRequest(error.to_string()))
+    }
+
+    /// The SHA-256 of the public key, in hex.
+    pub fn key(&self) -> String {
+        hex(digest(&SHA256, self.0.public_key.der_bytes()).as_ref())
+    }
 }
 
 impl Authority {
@@ -130,23 +149,20 @@ impl Authority {
     /// Signs that this key is this one's.
     pub fn sign(
         &self,
-        request: &[u8],
+        Asked(mut request): Asked,
         subject: &Subject,
         now: WallMs,
         life: Duration,
     ) -> Result<Signed, SignError> {
-        let bad = |error: rcgen::Error| SignError::BadRequest(error.to_string());
         let failed = |error: &dyn ToString| SignError::Failed(error.to_string());
-        let request = CertificateSigningRequestDer::from(request.to_vec());
-        let mut request = CertificateSigningRequestParams::from_der(&request).map_err(bad)?;
-        // Nothing but its key is taken from the request.
         let mut params = params(now, life).map_err(|error| failed(&error))?;
         let name = match subject {
             Subject::Node(name, _) => name.to_string(),
             Subject::Operator(name, _) => name.to_string(),
         };
         params.distinguished_name.push(DnType::CommonName, name);
-        let uri = subject.to_string().try_into().map_err(bad)?;
+        let uri = subject.to_string().try_into();
+        let uri = uri.map_err(|error: rcgen::Error| failed(&error))?;
         params.subject_alt_names = vec![SanType::URI(uri)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         request.params = params;

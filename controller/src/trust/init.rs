@@ -115,6 +115,10 @@ fn print(
         )?;
         flags = format!(" --seal-file {seal}");
     }
+    if let (Some(certificate), Some(key)) = (&options.ca_cert, &options.ca_key) {
+        let (certificate, key) = (certificate.display(), key.display());
+        flags = format!(" --ca-cert {certificate} --ca-key {key}");
+    }
     let ttl = options::format_duration(init.token_ttl);
     writeln!(
         out,

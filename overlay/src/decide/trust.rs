@@ -5,7 +5,7 @@ use crate::{
     id::{NodeId, OperatorId},
     key::Key,
     name::{NodeName, OperatorName},
-    record::{self, Authority, Grant, Operator, Token, Use, V1},
+    record::{self, Authority, Grant, Operator, Token, Use, User, V1},
     registry::{Registry, Stored},
     time::{Span, WallMs},
     trust::{Role, Subject, TokenId},
@@ -18,6 +18,8 @@ pub struct Brought {
     pub token: TokenId,
     /// The SHA-256 of the secret that was brought, in hex.
     pub digest: String,
+    /// That of the public key that is to be certified.
+    pub key: String,
 }
 
 /// The fleet has an authority from now on.
@@ -93,14 +95,11 @@ pub fn join(
     }
     let mut txn = Transaction::default();
     admit(view, &mut txn, name, id)?;
-    let known =
-        |used: &Use| matches!(used, Use::Node { name: by, id: of, .. } if by == name && *of == id);
-    let used = Use::Node {
+    let by = User::Node {
         name: name.clone(),
         id,
-        at: view.now,
     };
-    take(&mut txn, brought.token, token, known, used)?;
+    take(view, &mut txn, brought, token, by)?;
     view.decided(txn, ())
 }
 
@@ -117,14 +116,7 @@ pub fn login(
         });
     };
     let mut txn = Transaction::default();
-    let known = |used: &Use| matches!(used, Use::Operator { id: by, .. } if *by == id);
-    take(
-        &mut txn,
-        brought.token,
-        token,
-        known,
-        Use::Operator { id, at: view.now },
-    )?;
+    take(view, &mut txn, brought, token, User::Operator { id })?;
     let key = Key::Operator(name.clone());
     let present = view.registry.operators().get(name);
     txn.expect(key.clone(), present.map_or(0, |present| present.revision));
@@ -205,25 +197,31 @@ fn good<'a>(view: &View<'a>, brought: &Brought) -> Result<&'a Stored<Token>, Ref
     Ok(token)
 }
 
-/// Adds to a transaction that a token is used by this one, who may have used it before.
+/// Adds to a transaction that a token is used by this one, for this key.
 fn take(
+    view: &View<'_>,
     txn: &mut Transaction,
-    id: TokenId,
+    brought: &Brought,
     token: &Stored<Token>,
-    known: impl Fn(&Use) -> bool,
-    used: Use,
+    by: User,
 ) -> Result<(), Refusal> {
+    let id = brought.token;
     let mut kept = token.value.clone();
-    if !kept.used.iter().any(known) {
+    let again = |used: &Use| used.by == by && used.key == brought.key;
+    if !kept.used.iter().any(again) {
         if kept.used.len() >= kept.uses as usize {
-            let by = match kept.used.last() {
-                Some(Use::Node { name, .. }) => format!("node {name}"),
-                Some(Use::Operator { .. }) | None => "somebody who logged in".into(),
+            let by = match kept.used.last().map(|used| &used.by) {
+                Some(User::Node { name, .. }) => format!("node {name}"),
+                Some(User::Operator { .. }) | None => "somebody who logged in".into(),
             };
             let uses = kept.uses;
             return Err(Refusal::TokenUsed { id, uses, by });
         }
-        kept.used.push(used);
+        kept.used.push(Use {
+            by,
+            key: brought.key.clone(),
+            at: view.now,
+        });
     }
     txn.expect(Key::Token(id), token.revision);
     txn.put(Key::Token(id), record::encode(&kept));

@@ -56,19 +56,21 @@ pub enum Grant {
     },
 }
 
-/// Who used a token. The same one may again: it may not have heard the answer.
+/// Who used a token, for which key. With that very key it may be used again: the answer may
+/// not have been heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    pub by: User,
+    /// The SHA-256 of the public key, in hex.
+    pub key: String,
+    pub at: WallMs,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Use {
-    Node {
-        name: NodeName,
-        id: NodeId,
-        at: WallMs,
-    },
-    Operator {
-        id: OperatorId,
-        at: WallMs,
-    },
+pub enum User {
+    Node { name: NodeName, id: NodeId },
+    Operator { id: OperatorId },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

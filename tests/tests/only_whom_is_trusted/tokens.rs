@@ -49,9 +49,17 @@ fn each_that_is_of_no_use_has_its_sentence() -> Result<()> {
     // None of this has cost the good one.
     let joined = agent.join(&good)?;
     ensure!(joined.code == 0, "{joined:?}");
-    // Its answer may have been lost: the same host may ask again, and another may not.
+    // Its answer may have been lost: with the key that it kept the same host may ask again.
+    let held = lab.host(1).directory().join("state/credentials.json");
+    let joined: serde_json::Value = serde_json::from_slice(&fs::read(&held)?)?;
+    let key = held.with_extension("key");
+    ensure!(!key.exists(), "a key that is certified is kept once");
+    fs::write(&key, joined["key"].as_str().context("a key")?)?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
     let again = agent.join(&good)?;
     ensure!(again.code == 0, "{again:?}");
+    // Whoever else has found the token has not found that key, whatever name it says.
+    refused(&agent.join(&good)?, "was used already, by node h1")?;
     let another = Agent::new(lab.host(2), &urls, &[])?;
     refused(&another.join(&good)?, "was used already, by node h1")?;
     let tokens = lab.weft(&["token", "list"])?;

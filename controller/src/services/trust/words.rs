@@ -1,7 +1,7 @@
 //! Tokens in the words of the API.
 
 use overlay::{
-    record::{self, Grant, Use},
+    record::{self, Grant, User},
     time::WallMs,
     trust::{Role, TokenId},
 };
@@ -33,9 +33,9 @@ pub fn encoded(id: TokenId, token: &record::Token, now: WallMs) -> v1::Token {
         }
         Grant::Operator { name, role } => ("operator", name.to_string(), role.to_string()),
     };
-    let used_by = token.used.iter().map(|used| match used {
-        Use::Node { name, .. } => name.to_string(),
-        Use::Operator { .. } => name.clone(),
+    let used_by = token.used.iter().map(|used| match &used.by {
+        User::Node { name, .. } => name.to_string(),
+        User::Operator { .. } => name.clone(),
     });
     let state = if token.revoked_at.is_some() {
         "revoked"

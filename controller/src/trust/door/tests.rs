@@ -10,6 +10,7 @@ use tonic::transport::Endpoint;
 use uuid::Uuid;
 
 use super::*;
+use crate::trust::authority::Asked;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -22,7 +23,8 @@ fn given(authority: &Authority, now: WallMs) -> Credentials {
     let key = rcgen::KeyPair::generate().unwrap();
     let request = rcgen::CertificateParams::default();
     let request = request.serialize_request(&key).unwrap();
-    let signed = authority.sign(request.der(), &node(), now, DAY).unwrap();
+    let asked = Asked::read(request.der()).unwrap();
+    let signed = authority.sign(asked, &node(), now, DAY).unwrap();
     Credentials {
         v: V1,
         subject: node(),

@@ -44,9 +44,14 @@ fn any() -> Grant {
 }
 
 fn brought(digest: &str) -> Brought {
+    of_key(digest, "key")
+}
+
+fn of_key(digest: &str, key: &str) -> Brought {
     Brought {
         token: TokenId(1),
         digest: digest.into(),
+        key: key.into(),
     }
 }
 
@@ -94,6 +99,17 @@ fn a_token_is_for_so_many_and_the_same_one_again_is_no_other() {
         "{refused}"
     );
     assert!(!fleet.registry.nodes().contains_key(&node(3)));
+}
+
+#[test]
+fn a_used_token_is_good_for_no_other_key_whatever_name_is_said() {
+    let mut fleet = fleet_with(1, any());
+    joins(&mut fleet, "right", 1).unwrap();
+    let id = NodeId(uuid(1));
+    let mut with = |key| fleet.ask(|view| join(view, &of_key("right", key), &node(1), id));
+    with("key").unwrap();
+    let refused = with("another").unwrap_err();
+    assert!(matches!(refused, Refusal::TokenUsed { .. }), "{refused}");
 }
 
 #[test]
