@@ -3,8 +3,11 @@
 //! the pace of real ones; only their kernels are missing.
 
 mod agent;
+mod change;
+mod death;
 mod fleet;
 mod lag;
+mod stretch;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -12,36 +15,25 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use proto::v1::{
-    AcquireRequest, RemoveNodeRequest, lease_service_client::LeaseServiceClient,
-    node_service_client::NodeServiceClient,
-};
+use proto::v1::{AcquireRequest, lease_service_client::LeaseServiceClient};
 use tests::{controller::Controller, etcd::Etcd};
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tonic::transport::Channel;
 
 use crate::{
-    burst::most_within,
     datapath::cpu::Cpu,
     leases::{connect, make_network},
     simulated::{NETWORK, Node, memory_settled, place, settle_down},
     time,
 };
 use agent::{Agent, Moved};
-use fleet::{Fleet, MARK, mac, name};
-use lag::Quantiles;
+use fleet::{Fleet, MARK};
 
 pub const AGENTS: usize = 10_000;
 const CONTROLLERS: usize = 2;
 /// Changes a second.
 const RATES: [u32; 2] = [20, 100];
 const LENGTH: Duration = Duration::from_secs(20);
-/// In the last part one controller dies after this.
-const BEFORE_DEATH: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 const ASK: Duration = Duration::from_millis(20);
 
@@ -55,19 +47,6 @@ struct Churn {
     marks: usize,
     /// To the controller that lives on.
     channel: Channel,
-}
-
-/// A stretch of time, and what it cost.
-struct Stretch {
-    changes: usize,
-    lags: Quantiles,
-    messages: u64,
-    /// Sessions that broke and were opened again.
-    reopened: usize,
-    /// Of one core.
-    controllers: Vec<f64>,
-    etcd: f64,
-    clients: f64,
 }
 
 pub async fn run(count: usize) -> Result<()> {
@@ -193,140 +172,6 @@ impl Churn {
         Ok(())
     }
 
-    /// Changes at this rate, until all have been told of all of them.
-    async fn stretch(&mut self, rate: u32) -> Result<Stretch> {
-        let before = self.used()?;
-        let (first, messages) = (self.changes, self.fleet.messages.load(Ordering::Relaxed));
-        let began = Instant::now();
-        self.change(rate, LENGTH).await?;
-        let elapsed = began.elapsed().as_secs_f64();
-        let used = self.used()?;
-        let messages = self.fleet.messages.load(Ordering::Relaxed) - messages;
-        let reopened = self.fleet.openings(began).len();
-        self.mark().await?;
-        let share = |index: usize| {
-            let used: Duration = used[index].since(&before[index]);
-            used.as_secs_f64() / elapsed
-        };
-        Ok(Stretch {
-            changes: self.changes - first,
-            lags: self.fleet.lags.take(),
-            messages,
-            reopened,
-            controllers: (2..used.len()).map(share).collect(),
-            etcd: share(0),
-            clients: share(1),
-        })
-    }
-
-    async fn one_dies(&mut self, rate: u32) -> Result<()> {
-        let count = self.witnesses.len();
-        self.change(rate, BEFORE_DEATH).await?;
-        self.mark().await?;
-        self.fleet.lags.take();
-        self.fleet.take_failures();
-        let other = self.controllers[CONTROLLERS - 1].pid()?;
-        let before = Cpu::of(other)?;
-        let began = Instant::now();
-        self.controllers[0].kill()?;
-        let fleet = self.fleet.clone();
-        let back = tokio::spawn(async move {
-            // It takes a moment until they notice.
-            let mut lost = 0;
-            loop {
-                let sessions = fleet.sessions.load(Ordering::Relaxed);
-                lost = lost.max(count - sessions.min(count));
-                if lost > 0 && sessions == count {
-                    return (lost, began.elapsed(), Cpu::of(other));
-                }
-                sleep(ASK).await;
-            }
-        });
-        self.change(rate, LENGTH).await?;
-        let back = tokio::time::timeout(PATIENCE, back).await;
-        let (lost, all, after) = back.context("not all came back")??;
-        let busy = after?.since(&before);
-        let openings = self.fleet.openings(began);
-        self.mark().await?;
-        let lags = self.fleet.lags.take();
-        println!(
-            "\nOne controller is killed at {rate} changes a second\n\n| what | figure |\n|---|---:|"
-        );
-        println!("| sessions lost at most | {lost} |");
-        println!("| sessions opened | {} |", openings.len());
-        println!("| all agents have one again | {} |", time(all));
-        let most = most_within(&openings, Duration::from_secs(1));
-        println!("| most in one second | {most} |");
-        println!(
-            "| CPU of the other controller until then | {} |",
-            time(busy)
-        );
-        println!(
-            "| from a change to an agent: p50, p99, last | {}, {}, {} |",
-            time(lags.p50),
-            time(lags.p99),
-            time(lags.max)
-        );
-        for (failure, times) in self.fleet.take_failures() {
-            println!("| attempts that failed: {failure} | {times} |");
-        }
-        println!();
-        Ok(())
-    }
-
-    /// A quarter join, a quarter leave, half are elsewhere.
-    async fn change(&mut self, rate: u32, length: Duration) -> Result<()> {
-        let began = Instant::now();
-        if rate == 0 {
-            sleep(length).await;
-            return Ok(());
-        }
-        let mut ticks = interval(Duration::from_secs(1) / rate);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut removals = JoinSet::new();
-        while began.elapsed() < length {
-            ticks.tick().await;
-            let change = self.changes;
-            match change % 4 {
-                0 => self.join(change),
-                2 if let Some(joined) = self.fleet.leaver() => {
-                    self.fleet.removes(joined);
-                    let (fleet, channel) = (self.fleet.clone(), self.channel.clone());
-                    removals.spawn(async move { remove(&fleet, channel, joined).await });
-                }
-                _ => self.move_one(change),
-            }
-            self.changes += 1;
-        }
-        while let Some(removed) = removals.join_next().await {
-            removed?;
-        }
-        self.check()
-    }
-
-    fn join(&mut self, change: usize) {
-        let mut node = Node::new(self.witnesses.len() + change);
-        node.name = name(change);
-        node.mac = mac(change);
-        // It stays where it is.
-        let (_, moves) = mpsc::channel(1);
-        self.fleet.happens(change);
-        self.spawn(node, moves, Some(change), 0);
-    }
-
-    fn move_one(&self, change: usize) {
-        let [.., b, c, d] = (change as u32).to_be_bytes();
-        let moved = Moved {
-            underlay: format!("100.{}.{c}.{d}", 64 + u32::from(b)),
-            mac: mac(change),
-        };
-        // Far from the one before it.
-        let witness = &self.witnesses[change * 7919 % self.witnesses.len()];
-        self.fleet.happens(change);
-        // One that is full is of an agent without a session, and moves often enough.
-        drop(witness.try_send(moved));
-    }
-
     /// Waits until all witnesses have been told of everything.
     async fn mark(&mut self) -> Result<()> {
         let count = self.witnesses.len();
@@ -366,38 +211,5 @@ impl Churn {
             pids.push(controller.pid()?);
         }
         pids.into_iter().map(Cpu::of).collect()
-    }
-}
-
-impl Stretch {
-    fn row(&self, rate: u32, agents: usize) -> String {
-        let seconds = LENGTH.as_secs_f64();
-        let percent = |share: &f64| format!("{:.0} %", share * 100.0);
-        let controllers: Vec<String> = self.controllers.iter().map(percent).collect();
-        let lag = |lag| match self.lags.count {
-            0 => "-".into(),
-            _ => time(lag),
-        };
-        format!(
-            "| {rate} | {:.0} | {} | {} | {} | {:.1} | {} | {} | {} | {} |",
-            self.changes as f64 / seconds,
-            lag(self.lags.p50),
-            lag(self.lags.p99),
-            lag(self.lags.max),
-            self.messages as f64 / agents as f64 / seconds,
-            self.reopened,
-            controllers.join(", "),
-            percent(&self.etcd),
-            percent(&self.clients)
-        )
-    }
-}
-
-/// The node that joined by this change; one that cannot be removed stays.
-async fn remove(fleet: &Fleet, channel: Channel, joined: usize) {
-    let request = RemoveNodeRequest { name: name(joined) };
-    let removed = NodeServiceClient::new(channel).remove(request).await;
-    if let Err(status) = removed {
-        fleet.failed(&status);
     }
 }
