@@ -45,24 +45,8 @@ fn and_nobody_loses_a_packet() -> Result<()> {
         "--etcd-endpoints",
         &endpoint,
     ];
-    let said = controller(&place, &to_etcd)?;
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(
-        said.stderr.contains("in use by another controller"),
-        "{said:?}"
-    );
-
-    lab.controllers[0].terminate()?;
-    lab.controllers[0].ended()?;
-    for _ in 0..3 {
-        killed(
-            &place,
-            &to_etcd,
-            dice.time(&(Duration::ZERO..Duration::from_millis(120))),
-        )?;
-    }
-    // Once it is done, it is done.
-    again(&place, &to_etcd)?;
+    let used = "in use by another controller";
+    moved(&mut lab, &place, &to_etcd, used, &mut dice)?;
     let said = controller(&place, &["--data-dir", &data])?;
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("were moved to etcd"), "{said:?}");
@@ -73,22 +57,8 @@ fn and_nobody_loses_a_packet() -> Result<()> {
     with_it(&lab, &agents, &before)?;
 
     let from_etcd = [&["move", "embedded"], &to_etcd[2..]].concat();
-    let said = controller(&place, &from_etcd)?;
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(
-        said.stderr.contains("controllers run on that etcd"),
-        "{said:?}"
-    );
-    lab.controllers[0].terminate()?;
-    lab.controllers[0].ended()?;
-    for _ in 0..3 {
-        killed(
-            &place,
-            &from_etcd,
-            dice.time(&(Duration::ZERO..Duration::from_millis(120))),
-        )?;
-    }
-    again(&place, &from_etcd)?;
+    let used = "controllers run on that etcd";
+    moved(&mut lab, &place, &from_etcd, used, &mut dice)?;
     embedded.start()?;
     lab.controllers[0] = embedded;
     with_it(&lab, &agents, &before)?;
@@ -197,6 +167,31 @@ async fn and_is_whole_whenever_it_was_killed() -> Result<()> {
         Ok(())
     })?;
     Ok(())
+}
+
+/// Nothing is moved while a controller uses it, which is said in these words; once that has
+/// ended it is, however often the command is killed.
+fn moved(
+    lab: &mut Lab,
+    place: &Place,
+    command: &[&str],
+    used: &str,
+    dice: &mut Dice,
+) -> Result<()> {
+    let said = controller(place, command)?;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains(used), "{said:?}");
+    lab.controllers[0].terminate()?;
+    lab.controllers[0].ended()?;
+    for _ in 0..3 {
+        killed(
+            place,
+            command,
+            dice.time(&(Duration::ZERO..Duration::from_millis(120))),
+        )?;
+    }
+    // Once it is done, it is done.
+    again(place, command)
 }
 
 /// Gives a command once more, whether or not it was done before.
