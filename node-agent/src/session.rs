@@ -3,43 +3,34 @@
 //! A session that ends is opened again, elsewhere if need be, from the revisions that
 //! are held. What the controller tells goes to whoever listens as [`Told`].
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
 
-use axum::Router;
-use credentials::Line;
 use overlay::{
-    decide::lease::Vtep,
     hash::fnv1a,
     name::{NetworkName, NodeName},
     pause::Pause,
     txn::Revision,
 };
 use proto::{
-    decode::{self, BadField},
+    decode,
     v1::{self, agent_message, agent_service_client::AgentServiceClient, controller_message},
 };
-use thiserror::Error;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Code, Status, Streaming,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Status, Streaming, transport::Channel};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{
-    access::Access,
-    identity::{Identity, IdentityError},
-};
+use crate::{access::Access, identity::Identity};
 
 use answering::Answering;
+pub(crate) use connection::connect;
+pub use end::SessionError;
+use end::refused_or_broken;
+pub use member::{Joining, Joins, Member};
 pub use talk::{Talk, replay};
 use telling::Telling;
 pub use telling::{Endpoints, Known, KnownOf, OfNetwork};
@@ -47,70 +38,18 @@ pub use told::Told;
 use voice::{Said, Voice, join, room};
 
 mod answering;
+mod connection;
+mod end;
+mod member;
 mod talk;
 mod telling;
 mod told;
 mod voice;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// A controller that answers no ping is gone: another is tried.
-const PING_EVERY: Duration = Duration::from_secs(2);
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Words on their way to the controller.
 const BACKLOG: usize = 16;
 /// A hello names so many networks at the most; the others are joined after it.
 const MOST_AT_ONCE: usize = 8;
-
-/// What is joined.
-pub type Joins = BTreeMap<NetworkName, Joining>;
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Joining {
-    /// One without an address joins to learn what underlay the network has.
-    pub vtep: Vtep,
-    /// Another one: the network was left meanwhile, however quickly.
-    pub turn: u64,
-}
-
-/// What an agent brings to a session.
-#[derive(Debug, Clone)]
-pub struct Member {
-    pub node: NodeName,
-    pub version: String,
-    pub joins: watch::Receiver<Joins>,
-    /// The agent's word about its kernel.
-    pub report: watch::Receiver<v1::Report>,
-    /// What is attached on this host.
-    pub endpoints: watch::Receiver<Endpoints>,
-    /// What the fleet knows of it.
-    pub known: watch::Sender<Known>,
-    /// What may be asked of it; from afar only what [`overlay::afar`] names.
-    pub doors: Router,
-}
-
-#[derive(Debug, Error)]
-pub enum SessionError {
-    /// Another attempt will not be answered otherwise.
-    #[error("the controller refused this node: {}", .0.message())]
-    Refused(Box<Status>),
-    #[error("{}", .0.message())]
-    Broken(Box<Status>),
-    #[error(
-        "this host has no certificate: make a token with `weft token create`, and here say `weft-agent join --token TOKEN`"
-    )]
-    NotJoined,
-    #[error(
-        "no controller can be reached at {url}: {reason}; does weft-controller listen there, \
-         and is the way to it open?"
-    )]
-    Unreachable { url: String, reason: String },
-    #[error("the controller said something that cannot be: {0}")]
-    Nonsense(#[from] BadField),
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error("the agent is stopping")]
-    Stopping,
-}
 
 /// What is held of each network, to resume from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -369,25 +308,6 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// A connection to the controller at a URL, spoken to over such a line.
-pub(crate) async fn connect(url: &str, line: &Line) -> Result<Channel, SessionError> {
-    let unreachable = |reason: String| SessionError::Unreachable {
-        url: url.to_owned(),
-        reason,
-    };
-    // What is spoken there is the line's business.
-    let plain = url.replacen("https://", "http://", 1);
-    let endpoint = Endpoint::from_shared(plain)
-        .map_err(|error| unreachable(options::root(&error).to_string()))?
-        .connect_timeout(CONNECT_WITHIN)
-        .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true);
-    line.connect(&endpoint)
-        .await
-        .map_err(|error| unreachable(options::root(&error).to_string()))
-}
-
 async fn next(
     stream: &mut Streaming<v1::ControllerMessage>,
 ) -> Result<Option<controller_message::Message>, SessionError> {
@@ -397,16 +317,6 @@ async fn next(
             Some(v1::ControllerMessage { message }) => return Ok(message),
             None => return Ok(None),
         }
-    }
-}
-
-fn refused_or_broken(status: Status) -> SessionError {
-    match status.code() {
-        // A certificate that is over is being renewed meanwhile.
-        Code::PermissionDenied | Code::AlreadyExists | Code::InvalidArgument => {
-            SessionError::Refused(Box::new(status))
-        }
-        _ => SessionError::Broken(Box::new(status)),
     }
 }
 

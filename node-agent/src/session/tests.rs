@@ -1,3 +1,5 @@
+use credentials::Line;
+
 use super::*;
 
 #[test]
