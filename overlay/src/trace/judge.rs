@@ -4,14 +4,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{Device, Facts, Inside, Reached, Way};
-use crate::{
-    datapath::{device, uplink::overhead},
-    endpoint::link::{GATEWAY4, GATEWAY6, HOST_MAC},
-    network::Vni,
-    record::Mac,
-    subnet::Family,
-};
+use super::{Device, Facts, Reached, Way};
+use crate::{datapath::device, network::Vni, record::Mac};
+
+mod container;
+mod tunnel;
+mod underlay;
 
 /// What the way should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,17 +186,6 @@ impl Walk<'_> {
         }
     }
 
-    /// A routed container's MAC is known for good; behind a bridge it is asked for.
-    fn hands_over(&mut self, node: &str, far: &Facts) {
-        let given = far.inside.as_ref().and_then(|inside| inside.mac);
-        let (Some(seen), Some(given)) = (far.neighbour, given) else {
-            return;
-        };
-        let wrong = (seen != given).then(|| format!("the container was given {given}"));
-        let at = format!("neighbour {}", self.course.to.address);
-        self.add(node, at, seen.to_string(), wrong);
-    }
-
     /// From the underlay through the network's device.
     fn arrives(&mut self, node: &str, far: &Facts) {
         let course = self.course;
@@ -216,74 +203,6 @@ impl Walk<'_> {
         self.add(node, at, seen, wrong);
         self.tunnel(node, far, course.to.mac, course.to.underlay);
         self.firewall(node, far);
-    }
-
-    fn has_address(&mut self, node: &str, here: bool, address: Option<IpAddr>) {
-        let wrong = (!here).then(|| "the host does not have this address".into());
-        let seen = if here { "there" } else { "missing" };
-        self.add(
-            node,
-            format!("underlay address {}", text(address)),
-            seen,
-            wrong,
-        );
-    }
-
-    fn inside(&mut self, node: &str, inside: Option<&Inside>, address: IpAddr) {
-        let Some(inside) = inside else {
-            self.add(
-                node,
-                "container",
-                "unknown",
-                Some("this host has no such container".into()),
-            );
-            return;
-        };
-        if let Some(problem) = &inside.problem {
-            self.add(node, "container", "cannot be seen", Some(problem.clone()));
-            return;
-        }
-        let at = format!("{} in the container", inside.interface);
-        let wrong = match &inside.device {
-            None => Some("the container has no such interface".into()),
-            Some(device) if !device.up => Some("it is down".into()),
-            Some(device) if device.mac != inside.mac && inside.mac.is_some() => Some(format!(
-                "its MAC is not the {} that it was given",
-                text(inside.mac)
-            )),
-            Some(_) => None,
-        };
-        self.add(node, at, text(inside.device.as_ref()), wrong);
-        let here = inside.addresses.contains(&address);
-        let wrong = (!here).then(|| "the container does not have this address".into());
-        let seen = if here { "there" } else { "missing" };
-        self.add(node, format!("address {address}"), seen, wrong);
-        let wrong = match &inside.way {
-            Way::Refused(_) => Some("the container has no route to the other end".into()),
-            Way::Leads { device, .. } if *device != inside.interface => {
-                Some(format!("it does not lead through {}", inside.interface))
-            }
-            Way::Leads { .. } => None,
-        };
-        self.add(
-            node,
-            "route in the container",
-            inside.way.to_string(),
-            wrong,
-        );
-        if let Some(gateway) = inside.way.gateway() {
-            // A bridge's own is asked for when it is needed.
-            let wrong = ([IpAddr::from(GATEWAY4), GATEWAY6.into()].contains(&gateway)
-                && inside.gateway_mac != Some(HOST_MAC))
-            .then(|| format!("it should be {HOST_MAC}, the host's end of the link"));
-            self.add(
-                node,
-                format!("neighbour {gateway} in the container"),
-                text(inside.gateway_mac),
-                wrong,
-            );
-        }
-        self.device(node, &inside.link, inside.link_device.as_ref());
     }
 
     fn device(&mut self, node: &str, name: &str, device: Option<&Device>) {
@@ -318,81 +237,6 @@ impl Walk<'_> {
         for rule in &firewall.grown {
             let wrong = "somebody's rule dropped what was sent just now";
             self.add(node, rule.clone(), "drops", Some(wrong.into()));
-        }
-    }
-
-    fn tunnel(&mut self, node: &str, facts: &Facts, mac: Option<Mac>, local: Option<IpAddr>) {
-        let course = self.course;
-        let name = device::name(course.vni);
-        let wrong = match &facts.tunnel {
-            None => Some("there is no such device".into()),
-            Some(device) if !device.up => Some("it is down".into()),
-            Some(device) if device.vni != Some(course.vni.into()) => {
-                Some(format!("its VNI is not {}", course.vni))
-            }
-            Some(device) if device.port != Some(course.port) => {
-                Some(format!("its UDP port is not {}", course.port))
-            }
-            Some(device) if mac.is_some() && device.mac != mac => Some(format!(
-                "its MAC is not {}, which the others know",
-                text(mac)
-            )),
-            Some(device) if local.is_some() && device.local != local => {
-                Some(format!("it does not send from {}", text(local)))
-            }
-            Some(_) => None,
-        };
-        self.add(
-            node,
-            format!("device {name}"),
-            text(facts.tunnel.as_ref()),
-            wrong,
-        );
-    }
-
-    fn underlay(&mut self, node: &str, near: &Facts) {
-        let course = self.course;
-        let to = text(course.to.underlay);
-        let Some(underlay) = &near.underlay else {
-            return;
-        };
-        self.has_address(node, underlay.address_here, course.from.underlay);
-        // What the network's device may hand on, with what goes around it.
-        let family = course.to.underlay.map_or(Family::V4, Family::of);
-        let needs = near
-            .tunnel
-            .as_ref()
-            .map_or(0, |tunnel| tunnel.mtu + overhead(family));
-        let wrong = match &underlay.way {
-            Way::Refused(_) => Some(format!("the host has no way to {to}")),
-            Way::Leads { mtu: Some(mtu), .. } if *mtu < needs => {
-                Some(format!("packets of up to {needs} bytes have to pass"))
-            }
-            Way::Leads { .. } => None,
-        };
-        self.add(
-            node,
-            format!("underlay route to {to}"),
-            underlay.way.to_string(),
-            wrong,
-        );
-        if let Some(device) = &underlay.device {
-            let wrong = match device {
-                device if !device.up => Some("it is down".into()),
-                device if device.mtu < needs => {
-                    Some(format!("packets of up to {needs} bytes have to pass"))
-                }
-                _ => None,
-            };
-            self.add(
-                node,
-                format!("device {}", device.name),
-                device.to_string(),
-                wrong,
-            );
-        }
-        if let Some(reached) = &underlay.reached {
-            self.reached(node, &format!("underlay to {to}"), reached);
         }
     }
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::trace::{Firewall, Underlay};
+use crate::{
+    endpoint::link::HOST_MAC,
+    trace::{Firewall, Inside, Underlay},
+};
 
 const NEAR: &str = "192.0.2.1";
 const FAR: &str = "192.0.2.2";
