@@ -63,6 +63,20 @@ impl Asker {
         &self.0[0]
     }
 
+    /// All nodes of the fleet, connected or not.
+    pub async fn nodes(&self) -> Result<Vec<NodeName>, Failure> {
+        let connection = self.any();
+        let request = v1::ListNodesRequest {};
+        let answer = connection.answer(connection.nodes().list(request)).await?;
+        let mut names: Vec<NodeName> = answer
+            .nodes
+            .iter()
+            .filter_map(|node| node.name.parse().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Asks a node's agent. Another controller than its own says so at once.
     pub async fn ask(&self, node: &NodeName, question: &Question) -> Result<Answer, Failure> {
         let mut elsewhere = None;

@@ -16,6 +16,7 @@ mod ask;
 mod attach;
 mod connect;
 mod detach;
+mod doctor;
 mod endpoint;
 mod failure;
 mod ipam;
@@ -122,6 +123,8 @@ enum Command {
     Login(login::Login),
     /// How the whole fleet is
     Status(status::Ask),
+    /// What keeps this host, or another, from being part of the overlay, and what to do about it
+    Doctor(doctor::Doctor),
     /// What a packet from one to another meets on both hosts, and what of it is wrong
     Trace(trace::Trace),
     /// Loss and latency between nodes
@@ -175,6 +178,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Login(login) => login::run(login, &reach, &output).await,
         Command::Endpoint(verb) => endpoint::run(verb, &reach, &output).await,
         Command::Status(ask) => return status::run(ask, &reach, &output).await,
+        Command::Doctor(doctor) => return doctor::run(doctor, &reach, &output).await,
         Command::Trace(ask) => return trace::run(ask, &reach, &output).await,
         Command::Mesh(mesh) => mesh::run(mesh, &reach, &output).await,
         // These ask the agent of this host, and nothing else is under way meanwhile.

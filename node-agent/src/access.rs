@@ -51,11 +51,18 @@ impl Access {
         Ok(Self { file, held })
     }
 
-    /// Whatever is there.
+    /// For a host that is about to join.
     pub fn at(state_dir: &Path) -> Self {
         let file = state_dir.join(FILE);
         let held = Arc::default();
         Self { file, held }
+    }
+
+    /// Whatever is there, of whichever node, for somebody who only looks.
+    pub fn found(state_dir: &Path) -> anyhow::Result<Self> {
+        let file = state_dir.join(FILE);
+        let held = Arc::new(RwLock::new(Credentials::read(&file)?));
+        Ok(Self { file, held })
     }
 
     /// Joins the fleet by a token, with the first controller that answers.
@@ -86,6 +93,10 @@ impl Access {
 
     pub fn is_there(&self) -> bool {
         self.held().is_some()
+    }
+
+    pub fn ends_at(&self) -> Option<WallMs> {
+        self.held().map(|held| held.expires_at)
     }
 
     /// How to speak to the controller at this URL.

@@ -123,6 +123,17 @@ Examples:
 
 Another network is joined until the agent is restarted; --networks joins it for good.")]
     Join(Join),
+    /// Look for what keeps this host from being part of the overlay, agent or not
+    #[command(after_help = "\
+Example:
+  weft-agent doctor
+
+A few packets are sent, and nothing is changed. The exit code is 1 if anything is wrong.")]
+    Doctor {
+        /// How to print it
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: OutputFormat,
+    },
     /// Have the running agent leave a network and release its lease
     #[command(after_help = "Example:\n  weft-agent leave backend")]
     Leave { network: NetworkName },

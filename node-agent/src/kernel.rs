@@ -11,7 +11,7 @@
 //! - [`forward`]: the way through somebody else's iptables.
 //! - [`nft`]: the firewall; [`sysctl`]: settings.
 //! - [`endpoint`]: the links of containers on the host's side; [`inside`]: on theirs.
-//! - [`path`]: where packets go, for whoever asks why.
+//! - [`path`]: where packets go, for whoever asks why; [`features`]: what the kernel can do.
 //! - [`events`]: what others change meanwhile.
 
 use std::{collections::BTreeMap, io};
@@ -35,6 +35,7 @@ pub mod bandwidth;
 pub mod decode;
 pub mod endpoint;
 pub mod events;
+pub mod features;
 pub mod forward;
 pub mod inside;
 pub mod look;

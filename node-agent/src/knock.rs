@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
@@ -14,8 +14,12 @@ use rustix::io::Errno;
 const PORTS: [u16; 3] = [33_511, 32_719, 31_907];
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A packet of this size with its headers; the reason is one for a person.
-pub fn knock(from: IpAddr, to: IpAddr, size: u32) -> Result<(), String> {
+/// What fits every way.
+pub const SMALL: u32 = 64;
+
+/// A packet of this size with its headers; the reason is one for a person. Without a source
+/// the kernel takes one.
+pub fn knock(from: Option<IpAddr>, to: IpAddr, size: u32) -> Result<(), String> {
     let headers = match Family::of(to) {
         Family::V4 => 20 + 8,
         Family::V6 => 40 + 8,
@@ -35,8 +39,12 @@ pub fn knock(from: IpAddr, to: IpAddr, size: u32) -> Result<(), String> {
     })
 }
 
-fn once(from: IpAddr, to: SocketAddr, payload: &[u8]) -> io::Result<()> {
-    let socket = UdpSocket::bind((from, 0))?;
+fn once(from: Option<IpAddr>, to: SocketAddr, payload: &[u8]) -> io::Result<()> {
+    let any = match Family::of(to.ip()) {
+        Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind((from.unwrap_or(any), 0))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.connect(to)?;
     let answered = socket.send(payload).and_then(|_| socket.recv(&mut [0; 64]));

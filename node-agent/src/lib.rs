@@ -9,6 +9,7 @@ pub mod access;
 pub mod cleanup;
 pub mod config;
 pub mod docker;
+pub mod doctor;
 pub mod dry_run;
 pub mod endpoints;
 pub mod frames;

@@ -29,6 +29,7 @@ use tokio::{
 };
 
 use crate::{
+    doctor::{self, Doctor},
     endpoints::Door,
     metrics::Metrics,
     probe::{Asking, Courses, Wishes},
@@ -83,6 +84,7 @@ pub struct Doors {
     pub endpoints: Door,
     /// Answers with what the probes of peers show.
     pub probes: mpsc::Sender<Asking>,
+    pub doctor: Doctor,
     pub metrics: Metrics,
 }
 
@@ -106,6 +108,7 @@ impl Doors {
         own.with_state(self.clone())
             .merge(containers)
             .merge(trace::routes(self.endpoints.clone()))
+            .merge(doctor::routes(self.doctor.clone()))
             .merge(self.ops())
     }
 }

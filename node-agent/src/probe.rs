@@ -33,7 +33,7 @@ use crate::{
     metrics::Metrics,
 };
 use answer::Seat;
-use ask::Question;
+pub use ask::Question;
 
 mod answer;
 mod ask;

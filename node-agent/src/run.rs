@@ -18,7 +18,9 @@ use crate::{
     access::Access,
     cleanup,
     config::{Options, Verb, host},
-    docker, dry_run,
+    docker,
+    doctor::Doctor,
+    dry_run,
     endpoints::{
         Door, Grounds, Owner,
         owner::{self, Fleet},
@@ -54,6 +56,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
             }
             (None, None) => Ok(()),
         },
+        Some(Verb::Doctor { output }) => show::doctor(&options, *output).await,
         Some(Verb::Leave { network }) => show::leave(&options.socket, network),
         Some(Verb::Cleanup { forget }) => {
             cleanup::run(&options.state_dir, &options.socket, *forget)
@@ -127,6 +130,12 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         requests: ask.clone(),
         endpoints: Door::new(attach, metrics.clone()),
         probes: asking,
+        doctor: Doctor {
+            state_dir: options.state_dir.clone(),
+            controllers: options.controller.clone(),
+            access: access.clone(),
+            reconciler: Some(ask.clone()),
+        },
         metrics: metrics.clone(),
     };
     let socket = local::listen(&options.socket).context("--socket")?;

@@ -9,12 +9,17 @@ use std::{
 
 use anyhow::{Context, bail};
 use options::{NotReady, clock, table};
-use overlay::name::NetworkName;
+use overlay::{
+    doctor::{Finding, State, summary},
+    name::NetworkName,
+};
 use socket::{AskError, Client, Reply};
 use tokio::time::sleep;
 
 use crate::{
-    config::OutputFormat,
+    access::Access,
+    config::{Options, OutputFormat},
+    doctor::Doctor,
     status::{NetworkState, Status},
 };
 
@@ -26,6 +31,8 @@ const OTHER_VERSION: &str =
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longer than an agent lets itself be waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// It tries every peer.
+const DOCTOR_WITHIN: Duration = Duration::from_secs(40);
 const AGAIN: Duration = Duration::from_millis(50);
 
 pub fn status(socket: &Path, output: OutputFormat) -> anyhow::Result<()> {
@@ -80,6 +87,38 @@ pub fn leave(socket: &Path, network: &NetworkName) -> anyhow::Result<()> {
     Ok(print(&format!("left network {network}\n"))?)
 }
 
+/// The running agent looks, or this process where none answers.
+pub async fn doctor(options: &Options, output: OutputFormat) -> anyhow::Result<()> {
+    let findings: Vec<Finding> =
+        match answer_within(DOCTOR_WITHIN, &options.socket, "POST", "/doctor") {
+            Ok(body) => serde_json::from_str(&body).context(OTHER_VERSION)?,
+            Err(error) if error.is::<NotReady>() => {
+                let doctor = Doctor {
+                    state_dir: options.state_dir.clone(),
+                    controllers: options.controller.clone(),
+                    access: Access::found(&options.state_dir)?,
+                    reconciler: None,
+                };
+                doctor.examine().await?
+            }
+            Err(error) => return Err(error),
+        };
+    print(&match output {
+        OutputFormat::Json => serde_json::to_string_pretty(&findings)? + "\n",
+        OutputFormat::Table => {
+            let rows = findings.iter().map(|finding| {
+                let Finding { state, about, .. } = finding;
+                vec![state.to_string(), about.clone(), finding.sentence()]
+            });
+            table::aligned(rows)
+        }
+    })?;
+    if findings.iter().any(|finding| finding.state == State::Wrong) {
+        bail!("{}", summary(&findings));
+    }
+    Ok(())
+}
+
 /// Writes to standard output, where the reader may have read enough.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -103,7 +142,16 @@ fn joined(
 
 /// What the agent says to a request that it grants.
 fn answered(socket: &Path, method: &str, path: &str) -> anyhow::Result<String> {
-    let Reply { code, body } = match Client::new(socket, ANSWER_WITHIN).send(method, path, &[]) {
+    answer_within(ANSWER_WITHIN, socket, method, path)
+}
+
+fn answer_within(
+    within: Duration,
+    socket: &Path,
+    method: &str,
+    path: &str,
+) -> anyhow::Result<String> {
+    let Reply { code, body } = match Client::new(socket, within).send(method, path, &[]) {
         Ok(reply) => reply,
         Err(error @ (AskError::Nobody { .. } | AskError::Silent { .. })) => {
             return Err(NotReady(error.to_string()).into());

@@ -21,12 +21,9 @@ use crate::{
         nft,
         path::{Paths, shown},
     },
-    knock::knock,
+    knock::{SMALL, knock},
     local::json::{answer, read},
 };
-
-/// What fits every way.
-const SMALL: u32 = 64;
 
 pub fn routes(door: Door) -> Router {
     Router::new().route("/trace", post(trace)).with_state(door)
@@ -228,9 +225,9 @@ fn inside_of(
 }
 
 fn reached(from: IpAddr, to: IpAddr, size: u32) -> Reached {
-    let small = knock(from, to, SMALL);
+    let small = knock(Some(from), to, SMALL);
     let full = match &small {
-        Ok(()) => knock(from, to, size),
+        Ok(()) => knock(Some(from), to, size),
         Err(reason) => Err(reason.clone()),
     };
     Reached { small, full, size }

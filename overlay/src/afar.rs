@@ -5,7 +5,7 @@
 use crate::trust::Role;
 
 /// `*` is any one segment of a path.
-const DOORS: [(&str, &str, Role); 12] = [
+const DOORS: [(&str, &str, Role); 13] = [
     ("GET", "/healthz", Role::Reader),
     ("GET", "/readyz", Role::Reader),
     ("GET", "/status", Role::Reader),
@@ -15,8 +15,9 @@ const DOORS: [(&str, &str, Role); 12] = [
     ("GET", "/ipam", Role::Reader),
     ("POST", "/ipam/check", Role::Reader),
     ("GET", "/networks", Role::Reader),
-    // It sends a few packets, and changes nothing.
+    // They send a few packets, and change nothing.
     ("POST", "/trace", Role::Reader),
+    ("POST", "/doctor", Role::Reader),
     ("PUT", "/networks/*", Role::Admin),
     ("DELETE", "/networks/*", Role::Admin),
 ];

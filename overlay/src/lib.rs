@@ -8,7 +8,8 @@
 //! - What agents are told: [`feed`].
 //! - What an agent does with it: [`datapath`]; without a session: [`pause`].
 //! - What may be asked of an agent from afar: [`afar`]; the way of a packet: [`trace`].
-//! - How agents find out whether packets pass between them: [`probe`].
+//! - How agents find out whether packets pass between them: [`probe`]; and whether their
+//!   hosts are fit for it: [`doctor`].
 //! - What is attached to a network, and what the fleet knows of it: [`endpoint`].
 //! - Who is trusted with what: [`trust`].
 //!
@@ -18,6 +19,7 @@ pub mod afar;
 pub mod allocation;
 pub mod datapath;
 pub mod decide;
+pub mod doctor;
 pub mod endpoint;
 pub mod feed;
 pub mod flight;

@@ -274,6 +274,36 @@ impl Table {
         Ok(number(abi::chain::POLICY) != accepts || number(abi::chain::USERS) != nobody)
     }
 
+    /// The chains of others, of IP packets that come, go or pass, that drop whatever they
+    /// do not accept.
+    pub fn closed(&mut self) -> Result<Vec<String>, NftError> {
+        let mut closed = Vec::new();
+        for (family, of) in [
+            (abi::FAMILY_INET, "inet"),
+            (abi::FAMILY_IPV4, "ip"),
+            (abi::FAMILY_IPV6, "ip6"),
+        ] {
+            let all = Attributes::default();
+            let chains = self.link.list_of(family, abi::message::GET_CHAIN, &all);
+            let chains = chains.map_err(|trouble| NftError::Kernel {
+                what: "look beside",
+                trouble,
+            })?;
+            let drop = abi::verdict::DROP.to_be_bytes();
+            for chain in chains {
+                let text = |kind| answer::attribute(&chain, kind).map(answer::text);
+                let names = (text(abi::chain::TABLE), text(abi::chain::NAME));
+                if answer::attribute(&chain, abi::chain::POLICY) == Some(&drop)
+                    && let (Some(table), Some(name)) = names
+                    && (family, table.as_str()) != (abi::FAMILY_INET, TABLE)
+                {
+                    closed.push(format!("chain {name} of table {of} {table}"));
+                }
+            }
+        }
+        Ok(closed)
+    }
+
     /// It counts the transactions of everybody in this namespace.
     pub fn generation_of_all(&mut self) -> Result<u32, NftError> {
         self.generation().map_err(|trouble| NftError::Kernel {

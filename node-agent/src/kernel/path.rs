@@ -108,6 +108,16 @@ impl Paths {
         named(&mut self.socket, name)
     }
 
+    /// All devices.
+    pub fn all(&mut self) -> Result<Vec<Interface>, NetlinkError> {
+        let mut request = LinkMessage::default();
+        request.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
+        let mut found = Vec::new();
+        let request = RouteNetlinkMessage::GetLink(request);
+        self.socket.dump(request, &mut found, Interface::read)?;
+        Ok(found)
+    }
+
     /// The addresses of one device, or of all.
     pub fn addresses(&mut self, index: Option<u32>) -> Result<Vec<IpAddr>, NetlinkError> {
         let mut addresses = Vec::new();

@@ -30,6 +30,11 @@ pub fn refused(refusal: &Refusal) -> Response {
     json(code, refusal)
 }
 
+/// What went wrong here, and is nobody's fault there.
+pub fn broken(error: &anyhow::Error) -> Refusal {
+    Refusal::new(Reason::Kernel, format!("{error:#}"))
+}
+
 fn json(code: StatusCode, words: &impl Serialize) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     let text = serde_json::to_string(words).expect("words hold nothing that JSON could not");

@@ -39,19 +39,19 @@ impl Question {
         let family = Family::of(to);
         let mut subnets = ground.subnets.iter();
         let own = subnets.find(|subnet| subnet.family() == family)?;
-        let headers = match family {
+        Some(Self::between(own.address(), to, size, ground.mtu))
+    }
+
+    pub fn between(own: IpAddr, to: IpAddr, size: Size, mtu: u32) -> Self {
+        let headers = match Family::of(to) {
             Family::V4 => HEADERS4,
             Family::V6 => HEADERS6,
         };
         let length = match size {
             Size::Small => LENGTH,
-            Size::Full => ground.mtu.saturating_sub(headers) as usize,
+            Size::Full => mtu.saturating_sub(headers) as usize,
         };
-        Some(Self {
-            own: own.address(),
-            to,
-            length,
-        })
+        Self { own, to, length }
     }
 
     /// From a port of its own each time: so it takes another way through underlays

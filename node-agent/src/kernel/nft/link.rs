@@ -126,9 +126,19 @@ impl Link {
 
     /// Everything of one sort, as of one moment: the attributes of each.
     pub fn list(&mut self, sort: u8, of: &Attributes) -> Result<Vec<Vec<u8>>, Trouble> {
+        self.list_of(FAMILY_INET, sort, of)
+    }
+
+    /// The same, of tables of another family.
+    pub fn list_of(
+        &mut self,
+        family: u8,
+        sort: u8,
+        of: &Attributes,
+    ) -> Result<Vec<Vec<u8>>, Trouble> {
         for _ in 0..ATTEMPTS {
             let mut steady = true;
-            let found = self.ask(sort, netlink::DUMP, FAMILY_INET, of, &mut steady)?;
+            let found = self.ask(sort, netlink::DUMP, family, of, &mut steady)?;
             if steady {
                 return Ok(found);
             }

@@ -1,0 +1,120 @@
+//! The networks of this host, and its peers in them: as the agent that runs has them, or as
+//! the last one has kept them.
+
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
+
+use overlay::{
+    feed,
+    name::{NetworkName, NodeName},
+    network::{self, Vni},
+    subnet::{Family, Subnet},
+};
+
+use crate::{
+    kept::Kept,
+    session::{Told, replay},
+    status::Status,
+};
+
+#[derive(Debug, Clone)]
+pub struct Ground {
+    pub name: NetworkName,
+    pub vni: Vni,
+    pub port: u16,
+    pub underlay: Family,
+    pub own: Vec<Subnet>,
+    pub uplink: Option<String>,
+    pub no_offload: Option<String>,
+    pub peers: Vec<Peer>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub node: NodeName,
+    pub underlay: IpAddr,
+    /// In the overlay.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Ground {
+    /// Of networks about which nothing is known yet, the status says so itself.
+    pub fn told(status: &Status) -> Vec<Self> {
+        let networks = status.networks.iter();
+        let known = networks.filter_map(|network| {
+            Some(Self {
+                name: network.network.clone(),
+                vni: Vni::try_from(network.vni?).ok()?,
+                port: network.port?,
+                underlay: network.underlay.map_or(Family::V4, Family::of),
+                own: network.subnets.clone(),
+                uplink: network.uplink.clone(),
+                no_offload: network.checksum_offload_reason.clone(),
+                peers: network
+                    .peers
+                    .iter()
+                    .map(|peer| Peer::at(&peer.node, peer.underlay, peer.subnets.iter().copied()))
+                    .collect(),
+            })
+        });
+        known.collect()
+    }
+
+    pub fn kept(state_dir: &Path) -> anyhow::Result<Vec<Self>> {
+        let mut known: BTreeMap<NetworkName, Self> = BTreeMap::new();
+        // What is there is read; nothing is written.
+        if !state_dir.exists() {
+            return Ok(Vec::new());
+        }
+        let (_, words) = Kept::open(state_dir)?;
+        for word in replay(words).0 {
+            match word {
+                Told::Joined { network, subnets } => {
+                    known.insert(network.name.clone(), Self::of(network, subnets));
+                }
+                Told::Snapshot { network, peers, .. } => {
+                    if let Some(ground) = known.get_mut(&network) {
+                        let own = ground.own.clone();
+                        let is_other =
+                            |peer: &feed::Peer| !peer.subnets().any(|one| own.contains(&one));
+                        let others = peers.iter().filter(|(_, peer)| is_other(peer));
+                        ground.peers = others
+                            .map(|(node, peer)| Peer::at(node, peer.underlay, peer.subnets()))
+                            .collect();
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(known.into_values().collect())
+    }
+
+    fn of(network: network::Network, own: Vec<Subnet>) -> Self {
+        Self {
+            name: network.name,
+            vni: network.vni,
+            port: network.port,
+            underlay: network.underlay,
+            own,
+            uplink: None,
+            no_offload: None,
+            peers: Vec::new(),
+        }
+    }
+
+    /// What this host has in the overlay.
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        let mut own = self.own.iter();
+        own.find(|subnet| subnet.family() == family)
+            .map(|subnet| subnet.address())
+    }
+}
+
+impl Peer {
+    fn at(node: &NodeName, underlay: IpAddr, subnets: impl Iterator<Item = Subnet>) -> Self {
+        Self {
+            node: node.clone(),
+            underlay,
+            addresses: subnets.map(Subnet::address).collect(),
+        }
+    }
+}
