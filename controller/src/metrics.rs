@@ -13,6 +13,7 @@ use overlay::{subnet, time::WallMs};
 use crate::{
     keeper::{Link, State},
     roster::quantile,
+    services::status,
 };
 
 const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
@@ -43,9 +44,12 @@ struct Sampled {
     leases: Family<LeaseLabels, Gauge>,
     endpoints: Family<NetworkLabels, Gauge>,
     pool: Family<PoolLabels, Gauge>,
+    nodes: Family<StateLabels, Gauge>,
     sessions: Gauge,
+    ready: Gauge,
     lag: Family<QuantileLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     set_aside: Gauge,
+    upkeep_held: Gauge,
     store_up: Gauge,
     revision: Gauge,
 }
@@ -66,6 +70,11 @@ struct PoolLabels {
     network: String,
     family: &'static str,
     subnets: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -125,6 +134,16 @@ impl Metrics {
             sampled.sessions.clone(),
         );
         registry.register(
+            "ready_sessions",
+            "Agents connected to this controller that say they are ready",
+            sampled.ready.clone(),
+        );
+        registry.register(
+            "nodes",
+            "Nodes of the fleet by state: connected, disconnected, api, idle",
+            sampled.nodes.clone(),
+        );
+        registry.register(
             "feed_lag_seconds",
             "Age of the oldest change a session has yet to apply, by quantile",
             sampled.lag.clone(),
@@ -133,6 +152,11 @@ impl Metrics {
             "set_aside_records",
             "Store records that cannot be read",
             sampled.set_aside.clone(),
+        );
+        registry.register(
+            "upkeep_held",
+            "1 while no lease lapses or is reclaimed here, because clocks of controllers disagree",
+            sampled.upkeep_held.clone(),
         );
         registry.register(
             "store_up",
@@ -249,7 +273,17 @@ impl Metrics {
                 }
             }
         }
+        sampled.nodes.clear();
+        for (state, count) in status::counts(state) {
+            let count = whole(count.into());
+            sampled
+                .nodes
+                .get_or_create(&StateLabels { state })
+                .set(count);
+        }
         sampled.sessions.set(whole(state.roster.count() as u128));
+        let ready = state.roster.iter().filter(|(_, present)| present.ready);
+        sampled.ready.set(whole(ready.count() as u128));
         let lags = state.roster.lags(&state.feed());
         for share in QUANTILES {
             let labels = QuantileLabels {
@@ -263,6 +297,8 @@ impl Metrics {
         sampled
             .set_aside
             .set(whole(state.registry().set_aside().len() as u128));
+        let held = !state.upkeep_held.is_empty();
+        sampled.upkeep_held.set(held.into());
         sampled.store_up.set(i64::from(state.link == Link::Live));
         sampled
             .revision

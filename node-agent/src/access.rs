@@ -19,7 +19,10 @@ use tokio::time::sleep;
 use tonic::transport::Channel;
 use tracing::{info, warn};
 
-use crate::session::{SessionError, connect, random};
+use crate::{
+    metrics::Certificate,
+    session::{SessionError, connect, random},
+};
 
 /// Where it is, in the state directory.
 pub const FILE: &str = "credentials.json";
@@ -113,13 +116,14 @@ impl Access {
 
     /// Renews the certificate at two thirds of its time, for ever. Nobody's connection is
     /// touched by it: the next one shows the new certificate.
-    pub async fn keep(&self, urls: &[String]) {
+    pub async fn keep(&self, urls: &[String], shown: &Certificate) {
         let mut pause = Pause::default();
         let mut failures: u32 = 0;
         loop {
             let Some(held) = self.held() else {
                 return std::future::pending().await;
             };
+            shown.show(&held);
             let left = held.renew_at().since(now());
             if !left.is_zero() {
                 sleep(left.min(LOOK_EVERY)).await;

@@ -99,6 +99,9 @@ pub struct Options {
     /// Speak plain text to controllers beyond this machine, and serve it there
     #[arg(long, global = true)]
     pub insecure: bool,
+    /// Serve --ops-listen, which only shows, in plain text beyond this machine
+    #[arg(long)]
+    pub insecure_ops: bool,
     #[command(flatten)]
     pub common: options::Common,
     #[command(subcommand)]
@@ -225,9 +228,9 @@ impl Options {
             }
         }
         let ops = self.ops_listen;
-        if !ops.ip().is_loopback() && !self.insecure {
+        if !ops.ip().is_loopback() && !self.insecure && !self.insecure_ops {
             let problem = format!(
-                "--ops-listen {ops} would serve plain text beyond this machine; say --insecure if the network is trusted, or listen on 127.0.0.1"
+                "--ops-listen {ops} would serve plain text beyond this machine; say --insecure-ops if the network is trusted, or listen on 127.0.0.1"
             );
             return Err(BadUsage(problem).into());
         }

@@ -16,8 +16,10 @@ use prometheus_client::{
 };
 
 use crate::kernel::Outcome;
+pub use certificate::Certificate;
 use probes::Probes;
 
+mod certificate;
 mod probes;
 
 #[derive(Clone)]
@@ -28,7 +30,9 @@ pub struct Metrics {
     ready: Gauge,
     lag: Gauge<f64, AtomicU64>,
     steps: Family<StepLabels, Counter>,
+    failing: Gauge,
     drift: Family<KindLabel, Counter>,
+    pub certificate: Certificate,
     pub probes: Probes,
     endpoints: Family<NetworkLabel, Gauge>,
     /// From the moment it is asked for; those that were there before count, too.
@@ -71,7 +75,9 @@ impl Default for Metrics {
             ready: Gauge::default(),
             lag: Gauge::default(),
             steps: Family::default(),
+            failing: Gauge::default(),
             drift: Family::default(),
+            certificate: Certificate::default(),
             probes: Probes::default(),
             endpoints: Family::default(),
             attach_seconds: seconds(),
@@ -108,8 +114,9 @@ impl Metrics {
         self.drift.get_or_create(&KindLabel { kind }).inc_by(count);
     }
 
-    pub fn sample(&self, host: &Host, ready: bool, lag: Option<Duration>) {
+    pub fn sample(&self, host: &Host, ready: bool, failing: usize, lag: Option<Duration>) {
         self.ready.set(ready.into());
+        self.failing.set(i64::try_from(failing).unwrap_or(i64::MAX));
         self.lag.set(lag.unwrap_or_default().as_secs_f64());
         for (name, member) in host.joined() {
             let label = NetworkLabel {
@@ -177,6 +184,11 @@ impl Metrics {
         );
         all.register("steps", "Changes made to the kernel", self.steps.clone());
         all.register(
+            "failing_steps",
+            "Changes that the kernel refuses now; they are tried again",
+            self.failing.clone(),
+        );
+        all.register(
             "drift_repaired",
             "Objects that somebody else changed or removed, put back",
             self.drift.clone(),
@@ -202,6 +214,7 @@ impl Metrics {
             self.overruns.clone(),
         );
         all.register("sessions", "Sessions opened", self.sessions.clone());
+        self.certificate.register(&mut all);
         self.probes.register(&mut all);
         all
     }

@@ -199,6 +199,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
     let (told, heard) = mpsc::channel(BACKLOG);
     let urls = options.controller;
     let (renewing, renewed_at) = (access.clone(), urls.clone());
+    let certificate = doors.metrics.certificate.clone();
     // A task of its own: a round in the kernel does not keep the session waiting.
     let session =
         tokio::spawn(async move { keep(&urls, &access, member, &mut identity, held, &told).await });
@@ -207,7 +208,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         done = reconciler.run(heard, requests, stop) => done,
         done = owner.run(containers) => done,
         done = prober.run(asked) => done,
-        () = renewing.keep(&renewed_at) => Ok(()),
+        () = renewing.keep(&renewed_at, &certificate) => Ok(()),
         error = session => Err(error.context("the session's task died")?.into()),
         served = docker => Ok(served?),
         () = subnet_env => Ok(()),

@@ -17,6 +17,7 @@ pub mod lab;
 pub mod ops;
 pub mod port;
 pub mod process;
+pub mod prometheus;
 pub mod recorded;
 pub mod soak;
 pub mod trusted;

@@ -80,7 +80,7 @@ pub fn report(state: &State, store: &str, most: usize) -> v1::Status {
         },
         controllers: controllers(state),
         networks: registry.networks().filter_map(network).collect(),
-        nodes: counts(state),
+        nodes: counts(state).into_iter().map(count).collect(),
         set_aside: set_aside.collect(),
         lag: QUANTILES
             .iter()
@@ -110,17 +110,21 @@ fn controllers(state: &State) -> Vec<v1::Controller> {
         .collect()
 }
 
-fn counts(state: &State) -> Vec<v1::NodeCount> {
+fn count((state, count): (&'static str, u64)) -> v1::NodeCount {
+    v1::NodeCount {
+        state: state.into(),
+        count,
+    }
+}
+
+/// The nodes of the fleet by their state.
+pub fn counts(state: &State) -> BTreeMap<&'static str, u64> {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     for name in state.registry().nodes().keys() {
         let leases: Vec<_> = state.registry().leases_of(name).collect();
         *counts.entry(life(state, name, &leases)).or_default() += 1;
     }
-    let count = |(state, count): (&str, u64)| v1::NodeCount {
-        state: state.into(),
-        count,
-    };
-    counts.into_iter().map(count).collect()
+    counts
 }
 
 /// How bad it is with a node, the worst greatest.

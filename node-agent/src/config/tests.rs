@@ -77,6 +77,18 @@ fn plain_text_beyond_this_machine_is_to_be_said() {
 }
 
 #[test]
+fn what_only_shows_may_be_plain_alone() {
+    let ops = ["--ops-listen", "10.0.0.5:7442", "--insecure-ops"];
+    let trusted = ["--controller", "https://10.0.0.2:7440"];
+    said(&[&ops[..], &trusted].concat())
+        .check_plain_text()
+        .unwrap();
+    let plain = ["--controller", "http://10.0.0.2:7440"];
+    let error = said(&[&ops[..], &plain].concat()).check_plain_text();
+    assert!(error.unwrap_err().to_string().contains("--controller"));
+}
+
+#[test]
 fn nothing_has_to_be_said_on_one_machine() {
     said(&[]).check_plain_text().unwrap();
     said(&[

@@ -157,7 +157,9 @@ impl Reconciler {
         tell_if_new(&self.listeners.grounds, self.grounds());
         self.notify.status(&readiness.to_string());
         let lag = self.behind.map(|since| since.elapsed());
-        self.metrics.sample(&self.host, readiness.is_ready(), lag);
+        let failing = self.trouble.failing().count();
+        self.metrics
+            .sample(&self.host, readiness.is_ready(), failing, lag);
     }
 
     /// The networks, as those who attach containers need them.

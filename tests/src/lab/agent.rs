@@ -20,6 +20,8 @@ use crate::{
 
 /// In the host's own namespace, so that all may have the same.
 const OPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7442);
+/// Whoever watches the fleet asks from another machine.
+const EVERYWHERE: &str = "0.0.0.0:7442";
 
 pub struct Agent {
     daemon: Daemon,
@@ -33,13 +35,12 @@ impl Agent {
         let directory = host.directory();
         fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
         let socket = directory.join("agent.sock");
-        let ops = OPS.to_string();
         let mut arguments: Vec<OsString> = Vec::new();
         let named = [
             ["--controller", controllers],
             ["--node", host.node()],
             ["--iface", UPLINK],
-            ["--ops-listen", &ops],
+            ["--ops-listen", EVERYWHERE],
         ];
         arguments.extend(named.as_flattened().iter().map(OsString::from));
         arguments.extend(["--state-dir".into(), directory.join("state").into()]);
