@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use overlay::name::NodeName;
+use overlay::name::{NetworkName, NodeName};
 use proto::v1;
 use serde::{Serialize, de::DeserializeOwned};
 use socket::words::{Reason, Refusal};
@@ -63,16 +63,18 @@ impl Asker {
         &self.0[0]
     }
 
-    /// All nodes of the fleet, connected or not.
-    pub async fn nodes(&self) -> Result<Vec<NodeName>, Failure> {
+    /// The nodes that have an agent, connected or not; those of one network, or all.
+    pub async fn agents(&self, network: Option<&NetworkName>) -> Result<Vec<NodeName>, Failure> {
         let connection = self.any();
         let request = v1::ListNodesRequest {};
         let answer = connection.answer(connection.nodes().list(request)).await?;
-        let mut names: Vec<NodeName> = answer
-            .nodes
-            .iter()
-            .filter_map(|node| node.name.parse().ok())
-            .collect();
+        let is_in = |node: &v1::Node| {
+            let mut networks = node.networks.iter();
+            network.is_none_or(|name| networks.any(|one| one.network == name.as_str()))
+        };
+        let nodes = answer.nodes.iter();
+        let nodes = nodes.filter(|node| node.state != "api" && is_in(node));
+        let mut names: Vec<NodeName> = nodes.filter_map(|node| node.name.parse().ok()).collect();
         names.sort();
         Ok(names)
     }

@@ -90,7 +90,7 @@ pub async fn run(doctor: Doctor, reach: &Reach, output: &Output) -> Result<Exit,
     }
     let asker = Asker::open(reach).await?;
     let nodes = match doctor.all {
-        true => asker.nodes().await?,
+        true => asker.agents(None).await?,
         false => doctor.node,
     };
     let several = nodes.len() > 1;

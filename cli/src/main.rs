@@ -27,11 +27,14 @@ mod network;
 mod node;
 mod operator;
 mod output;
+mod perf;
 mod seconds;
 mod status;
 mod subnet;
+mod test;
 mod token;
 mod trace;
+mod trial;
 mod watch;
 
 /// Networks, leases and nodes of a Weft overlay.
@@ -127,6 +130,10 @@ enum Command {
     Doctor(doctor::Doctor),
     /// What a packet from one to another meets on both hosts, and what of it is wrong
     Trace(trace::Trace),
+    /// Put up an endpoint on every node, and send packets between all of them
+    Test(test::Test),
+    /// Measure from one node to another, over the overlay and beside it
+    Perf(perf::Perf),
     /// Loss and latency between nodes
     Mesh(mesh::Mesh),
     /// Join a network namespace of this host to a network
@@ -180,6 +187,8 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Status(ask) => return status::run(ask, &reach, &output).await,
         Command::Doctor(doctor) => return doctor::run(doctor, &reach, &output).await,
         Command::Trace(ask) => return trace::run(ask, &reach, &output).await,
+        Command::Test(test) => return test::run(test, &reach, &output).await,
+        Command::Perf(perf) => perf::run(perf, &reach, &output).await,
         Command::Mesh(mesh) => mesh::run(mesh, &reach, &output).await,
         // These ask the agent of this host, and nothing else is under way meanwhile.
         Command::Attach(attach) => attach::run(*attach, within, &output),

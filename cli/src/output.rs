@@ -30,6 +30,15 @@ pub trait Row: Serialize {
     fn cells(&self, now_ms: u64) -> Vec<String>;
 }
 
+impl<R: Row> Row for &R {
+    const COLUMNS: &'static [&'static str] = R::COLUMNS;
+    const SPARE: &'static [&'static str] = R::SPARE;
+
+    fn cells(&self, now_ms: u64) -> Vec<String> {
+        (*self).cells(now_ms)
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     pub format: Format,

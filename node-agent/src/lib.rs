@@ -28,3 +28,4 @@ pub mod show;
 pub mod status;
 pub mod subnet_env;
 pub mod trace;
+pub mod trial;

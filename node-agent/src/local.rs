@@ -35,6 +35,7 @@ use crate::{
     probe::{Asking, Courses, Wishes},
     status::Status,
     trace,
+    trial::{self, Trials},
 };
 
 mod containers;
@@ -85,6 +86,7 @@ pub struct Doors {
     /// Answers with what the probes of peers show.
     pub probes: mpsc::Sender<Asking>,
     pub doctor: Doctor,
+    pub trials: Trials,
     pub metrics: Metrics,
 }
 
@@ -109,6 +111,7 @@ impl Doors {
             .merge(containers)
             .merge(trace::routes(self.endpoints.clone()))
             .merge(doctor::routes(self.doctor.clone()))
+            .merge(trial::routes(self.trials.clone()))
             .merge(self.ops())
     }
 }

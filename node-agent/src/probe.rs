@@ -170,7 +170,7 @@ impl Prober {
             asked.spawn(async move {
                 sleep_until(begin).await;
                 Done {
-                    to: question.to,
+                    to: question.to.ip(),
                     outcome: question.ask(Uuid::new_v4().as_u64_pair().0).await,
                     network,
                     node,

@@ -35,6 +35,7 @@ use crate::{
     reconcile::{Listeners, Reconciler, Settings},
     session::{Endpoints, Joins, Known, Member, SessionError, keep},
     show, subnet_env,
+    trial::Trials,
 };
 
 /// What was told and is yet to be taken in.
@@ -126,9 +127,10 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         Fleet::new(endpoints, knows, metrics.clone()),
     )?;
     let (asking, asked) = mpsc::channel(BACKLOG);
+    let door = Door::new(attach, metrics.clone());
     let doors = Doors {
         requests: ask.clone(),
-        endpoints: Door::new(attach, metrics.clone()),
+        endpoints: door.clone(),
         probes: asking,
         doctor: Doctor {
             state_dir: options.state_dir.clone(),
@@ -136,6 +138,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
             access: access.clone(),
             reconciler: Some(ask.clone()),
         },
+        trials: Trials::new(door, ask.clone()),
         metrics: metrics.clone(),
     };
     let socket = local::listen(&options.socket).context("--socket")?;

@@ -5,7 +5,7 @@
 use crate::trust::Role;
 
 /// `*` is any one segment of a path.
-const DOORS: [(&str, &str, Role); 13] = [
+const DOORS: [(&str, &str, Role); 17] = [
     ("GET", "/healthz", Role::Reader),
     ("GET", "/readyz", Role::Reader),
     ("GET", "/status", Role::Reader),
@@ -18,6 +18,10 @@ const DOORS: [(&str, &str, Role); 13] = [
     // They send a few packets, and change nothing.
     ("POST", "/trace", Role::Reader),
     ("POST", "/doctor", Role::Reader),
+    ("POST", "/trials", Role::Admin),
+    ("DELETE", "/trials/*", Role::Admin),
+    ("POST", "/trials/*/reach", Role::Admin),
+    ("POST", "/trials/*/measure", Role::Admin),
     ("PUT", "/networks/*", Role::Admin),
     ("DELETE", "/networks/*", Role::Admin),
 ];

@@ -7,7 +7,8 @@
 //!   is a value (comparisons and writes) that the store then judges.
 //! - What agents are told: [`feed`].
 //! - What an agent does with it: [`datapath`]; without a session: [`pause`].
-//! - What may be asked of an agent from afar: [`afar`]; the way of a packet: [`trace`].
+//! - What may be asked of an agent from afar: [`afar`]; the way of a packet: [`trace`];
+//!   what is sent and measured between hosts for a while: [`trial`].
 //! - How agents find out whether packets pass between them: [`probe`]; and whether their
 //!   hosts are fit for it: [`doctor`].
 //! - What is attached to a network, and what the fleet knows of it: [`endpoint`].
@@ -35,6 +36,7 @@ pub mod registry;
 pub mod subnet;
 pub mod time;
 pub mod trace;
+pub mod trial;
 pub mod trust;
 pub mod txn;
 

@@ -1,11 +1,18 @@
 //! Whether packets pass between this host and each of its peers, small ones and full ones.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use overlay::{
     datapath::{device, uplink::overhead},
     doctor::{Below, Way},
-    probe::window::{Outcome, Size},
+    probe::{
+        PORT,
+        window::{Outcome, Size},
+    },
     subnet::Family,
 };
 use tokio::{
@@ -65,16 +72,16 @@ pub async fn tried(grounds: &[Ground]) -> (Vec<Way>, usize) {
     (ways, untried)
 }
 
-fn addresses(ground: &Ground) -> impl Iterator<Item = (&Peer, std::net::IpAddr)> {
+fn addresses(ground: &Ground) -> impl Iterator<Item = (&Peer, IpAddr)> {
     ground
         .peers
         .iter()
         .flat_map(|peer| peer.addresses.iter().map(move |to| (peer, *to)))
 }
 
-async fn one(mut way: Way, own: std::net::IpAddr, to: std::net::IpAddr) -> Way {
+async fn one(mut way: Way, own: IpAddr, to: IpAddr) -> Way {
     let ask = |size| {
-        let question = Question::between(own, to, size, way.inner);
+        let question = Question::between(own, SocketAddr::new(to, PORT), size, way.inner);
         question.ask(Uuid::new_v4().as_u64_pair().0)
     };
     (way.small, way.full) = tokio::join!(ask(Size::Small), ask(Size::Full));
