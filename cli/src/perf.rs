@@ -78,7 +78,7 @@ struct Line {
 }
 
 impl Row for Line {
-    const COLUMNS: &'static [&'static str] = &["", "UNDERLAY", "OVERLAY", "SHARE"];
+    const COLUMNS: &'static [&'static str] = &["MEASURED", "UNDERLAY", "OVERLAY", "SHARE"];
     const SPARE: &'static [&'static str] = &[];
 
     fn cells(&self, _: u64) -> Vec<String> {

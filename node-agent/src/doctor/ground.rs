@@ -48,7 +48,10 @@ impl Ground {
                 underlay: network.underlay.map_or(Family::V4, Family::of),
                 own: network.subnets.clone(),
                 uplink: network.uplink.clone(),
-                no_offload: network.checksum_offload_reason.clone(),
+                no_offload: network
+                    .checksum_offload_reason
+                    .clone()
+                    .filter(|_| network.checksum_offload == Some(false)),
                 peers: network
                     .peers
                     .iter()
