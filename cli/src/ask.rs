@@ -19,9 +19,12 @@ const AT_ONCE: usize = 32;
 /// The controller judges the time; a connection that hangs is not waited for.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// All controllers that answer.
+/// All controllers that answer, and why the others do not.
 #[derive(Debug, Clone)]
-pub struct Asker(Arc<[Connection]>);
+pub struct Asker {
+    connected: Arc<[Connection]>,
+    unreachable: Arc<[Failure]>,
+}
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -51,16 +54,23 @@ impl Asker {
         if connected.is_empty() {
             return Err(Failure::of_all(failed));
         }
-        Ok(Self(connected.into()))
+        Ok(Self {
+            connected: connected.into(),
+            unreachable: failed.into(),
+        })
     }
 
     pub fn all(&self) -> &[Connection] {
-        &self.0
+        &self.connected
+    }
+
+    pub fn unreachable(&self) -> &[Failure] {
+        &self.unreachable
     }
 
     /// Any of them, for what every controller knows.
     pub fn any(&self) -> &Connection {
-        &self.0[0]
+        &self.connected[0]
     }
 
     /// The nodes that have an agent, connected or not; those of one network, or all.
@@ -82,7 +92,7 @@ impl Asker {
     /// Asks a node's agent. Another controller than its own says so at once.
     pub async fn ask(&self, node: &NodeName, question: &Question) -> Result<Answer, Failure> {
         let mut elsewhere = None;
-        for connection in self.0.iter() {
+        for connection in self.connected.iter() {
             let asked = timeout(question.within + GRACE, once(connection, node, question)).await;
             let url = &connection.url;
             match asked {

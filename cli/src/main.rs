@@ -18,6 +18,7 @@ mod connect;
 mod detach;
 mod doctor;
 mod endpoint;
+mod events;
 mod failure;
 mod ipam;
 mod lease;
@@ -56,6 +57,7 @@ Examples:
   weft lease acquire --node web-1 --network blue --ttl 8h
   weft lease list -o json
   weft mesh
+  weft events --level warn
   weft token create --node web-2
   weft attach --netns web --publish 8080:80
 
@@ -136,6 +138,8 @@ enum Command {
     Perf(perf::Perf),
     /// Loss and latency between nodes
     Mesh(mesh::Mesh),
+    /// What happened, at controllers and on nodes
+    Events(events::Events),
     /// Join a network namespace of this host to a network
     Attach(Box<attach::Attach>),
     /// End what `weft attach` began
@@ -155,7 +159,7 @@ fn main() -> Exit {
 }
 
 fn start(weft: Weft) -> Result<Exit, Failure> {
-    weft.common.init_tracing()?;
+    weft.common.init_tracing(None)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -190,6 +194,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Test(test) => return test::run(test, &reach, &output).await,
         Command::Perf(perf) => perf::run(perf, &reach, &output).await,
         Command::Mesh(mesh) => mesh::run(mesh, &reach, &output).await,
+        Command::Events(events) => events::run(events, &reach, &output).await,
         // These ask the agent of this host, and nothing else is under way meanwhile.
         Command::Attach(attach) => attach::run(*attach, within, &output),
         Command::Detach(detach) => detach::run(detach, within, &output),

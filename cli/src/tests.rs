@@ -47,6 +47,7 @@ fn what_the_documents_say_can_be_typed() {
         "weft status --wait 30s -o json",
         "weft status --all",
         "weft mesh --network blue --all -o json",
+        "weft events --since 24h --node a,b --level warn --limit 10 --watch",
         "weft --log-format json --config weft.toml status",
     ] {
         parse(line).unwrap_or_else(|error| panic!("{line}\n{error}"));
@@ -78,6 +79,9 @@ fn what_is_wrong_on_its_face_never_reaches_a_controller() {
         "weft lease watch --since 7",
         "weft endpoint watch --since 7",
         "weft endpoint show",
+        "weft events --level loud",
+        "weft events --limit 0",
+        "weft events --since yesterday",
         "weft endpoint list --here --node a",
         "weft lease list -o xml",
         "weft status --controller ftp://a",

@@ -43,7 +43,7 @@ async fn etcd(options: &Options) -> anyhow::Result<Place> {
 pub async fn backup(options: &Options, to: &Path) -> anyhow::Result<()> {
     let text = match options.store {
         StoreKind::Embedded => match options.embedded_offline() {
-            Err(error) if door::is_served(&error) => door::fetch(&options.data_dir).await?,
+            Err(error) if door::is_served(&error) => door::fetch(options.data_dir()).await?,
             offline => text_of(&Place::from(offline?)).await?,
         },
         StoreKind::Etcd => text_of(&etcd(options).await?).await?,
@@ -68,8 +68,8 @@ pub async fn restore(options: &Options, from: &Path, force: bool) -> anyhow::Res
     let backup = format::read(&bytes).with_context(|| format!("{}", from.display()))?;
     let mut place = match options.store {
         StoreKind::Embedded => {
-            fs::create_dir_all(&options.data_dir)
-                .with_context(|| format!("--data-dir {}", options.data_dir.display()))?;
+            fs::create_dir_all(options.data_dir())
+                .with_context(|| format!("--data-dir {}", options.data_dir().display()))?;
             Place::from(options.embedded_offline()?)
         }
         StoreKind::Etcd => etcd(options).await?,
@@ -101,8 +101,8 @@ pub async fn restore(options: &Options, from: &Path, force: bool) -> anyhow::Res
 pub async fn relocate(options: &Options, to: StoreKind) -> anyhow::Result<()> {
     let etcd = etcd(options).await?;
     if to == StoreKind::Embedded {
-        fs::create_dir_all(&options.data_dir)
-            .with_context(|| format!("--data-dir {}", options.data_dir.display()))?;
+        fs::create_dir_all(options.data_dir())
+            .with_context(|| format!("--data-dir {}", options.data_dir().display()))?;
     }
     let embedded = Place::from(options.embedded_offline()?);
     let (source, mut target) = match to {

@@ -1,6 +1,11 @@
 //! The controller's options.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -21,6 +26,8 @@ use crate::{
 const DEFAULT_ETCD: &str = "http://127.0.0.1:2379";
 /// A certificate that is renewed more often than this is renewed all the time.
 const SHORTEST_CERT: Duration = Duration::from_secs(3);
+/// Of a package, and of systemd's unit.
+const DATA: &str = "/var/lib/weft";
 /// The store's file in the data directory.
 const FILE: &str = "store.redb";
 
@@ -39,20 +46,16 @@ pub struct Options {
     /// Address for agents and `weft` (gRPC)
     #[arg(long, default_value = "127.0.0.1:7440", value_parser = options::parse_address, value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// Address for /metrics, /healthz, /readyz and /status (HTTP)
+    /// Address for /metrics, /healthz, /readyz, /status and /events (HTTP)
     #[arg(long, default_value = "127.0.0.1:7441", value_parser = options::parse_address, value_name = "ADDR")]
     pub ops_listen: SocketAddr,
     /// Where leases are kept
     #[arg(long, global = true, value_enum, default_value = "embedded")]
     pub store: StoreKind,
-    /// Directory of the embedded store
-    #[arg(
-        long,
-        global = true,
-        default_value = "/var/lib/weft",
-        value_name = "DIR"
-    )]
-    pub data_dir: PathBuf,
+    /// Directory of the embedded store and of events [default: /var/lib/weft; with etcd events
+    /// are in memory alone]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// etcd's client URLs; any of them will do [default: http://127.0.0.1:2379]
     #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
     pub etcd_endpoints: Vec<String>,
@@ -109,7 +112,7 @@ pub struct Options {
     /// Serve plain text beyond this machine, to everybody
     #[arg(long)]
     pub insecure: bool,
-    /// Serve /metrics and /status, and only these, in plain text beyond this machine
+    /// Serve what --ops-listen says, and only that, in plain text beyond this machine
     #[arg(long)]
     pub insecure_ops: bool,
     /// A controller that dies ends its sessions after this
@@ -265,10 +268,23 @@ impl Options {
                 return Err(usage(problem.into()));
             }
             StoreKind::Embedded => {
-                Opened::Embedded(Arc::new(Embedded::open(self.data_dir.join(FILE))?))
+                Opened::Embedded(Arc::new(Embedded::open(self.data_dir().join(FILE))?))
             }
             StoreKind::Etcd => Opened::Etcd(Arc::new(self.etcd_store()?)),
         })
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        let said = self.data_dir.as_deref();
+        said.unwrap_or(Path::new(DATA))
+    }
+
+    /// A controller on etcd needs no disk.
+    pub fn events_dir(&self) -> Option<&Path> {
+        match self.store {
+            StoreKind::Embedded => Some(self.data_dir()),
+            StoreKind::Etcd => self.data_dir.as_deref(),
+        }
     }
 
     pub fn etcd_store(&self) -> anyhow::Result<Etcd> {
@@ -277,7 +293,7 @@ impl Options {
 
     /// The embedded store while no controller runs on it.
     pub fn embedded_offline(&self) -> anyhow::Result<Offline> {
-        Ok(Offline::open(self.data_dir.join(FILE))?)
+        Ok(Offline::open(self.data_dir().join(FILE))?)
     }
 
     pub fn default_network(&self) -> anyhow::Result<NetworkSpec> {

@@ -1,14 +1,16 @@
-//! For operators and their tools, over HTTP: `/metrics`, `/healthz`, `/readyz`, `/status`.
+//! For operators and their tools, over HTTP: `/metrics`, `/healthz`, `/readyz`, `/status`, `/events`.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
     extract::State as With,
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use options::Events;
+use overlay::event::Wish;
 use proto::v1;
 use serde_json::{Value, json};
 
@@ -19,6 +21,7 @@ pub struct Ops {
     pub keeper: Keeper,
     pub metrics: Metrics,
     pub store: Arc<str>,
+    pub events: Events,
 }
 
 pub fn router(ops: Ops) -> Router {
@@ -27,6 +30,7 @@ pub fn router(ops: Ops) -> Router {
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/status", get(status))
+        .route("/events", get(events))
         .with_state(ops)
 }
 
@@ -72,6 +76,20 @@ async fn status(With(ops): With<Ops>) -> Response {
             (kind, json(&report).to_string()).into_response()
         }
         Err(_) => stopping(),
+    }
+}
+
+async fn events(With(ops): With<Ops>, uri: Uri) -> Response {
+    let wish: Wish = match uri.query().unwrap_or_default().parse() {
+        Ok(wish) => wish,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    match ops.events.wished(wish).await {
+        Some(events) => {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (kind, json!(events).to_string()).into_response()
+        }
+        None => stopping(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use options::Notify;
+use options::{Events, Notify};
 use overlay::{
     id::ControllerId,
     record::{Controller, V1},
@@ -48,6 +48,9 @@ use crate::{
     trust::{self, Authority, Mode, door, gate::Gate, init, rate::Rate},
 };
 
+/// What the events of this controller take, in memory and each of their two files: ten
+/// thousand agents may come and go.
+pub const EVENTS: usize = 8 << 20;
 /// Requests are small; nobody sends more than this.
 const LARGEST_REQUEST: usize = 256 * 1024;
 /// Calls under way on one connection.
@@ -57,10 +60,10 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Does what was asked: a verb, or to serve.
-pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(options: Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
     let done = async {
         match &options.verb {
-            None => serve(&options, stop.clone()).await,
+            None => serve(&options, stop.clone(), events).await,
             Some(Verb::Init(init)) => initialize(init, &options).await,
             Some(Verb::Backup { file }) => carry::backup(&options, file).await,
             Some(Verb::Restore { file, force }) => carry::restore(&options, file, *force).await,
@@ -77,7 +80,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
 }
 
 /// Serves until `stop` is cancelled or a part fails.
-async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve(options: &Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
     options.check_plain_text()?;
     let mode = options.trust()?;
     let default_network = options.default_network()?;
@@ -89,6 +92,10 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
     let ops_listener = bind("--ops-listen", options.ops_listen)?;
     let listen = listener.local_addr().context("--listen")?;
     let ctl = ControllerId(Uuid::new_v4());
+    match options.events_dir() {
+        Some(directory) => events.keep_in(directory),
+        None => info!("what happens is kept in memory alone; --data-dir keeps it over a restart"),
+    }
     info!(controller = %ctl, %listen, ops = %ops_listener.local_addr()?, store = %described, "starting");
 
     let clock = Clock::system();
@@ -138,7 +145,8 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
         keeper: keeper.clone(),
         metrics: metrics.clone(),
     };
-    let server = services(gate, agents, desk, &described, &parts.doors)?
+    let fleet = Fleet::new(keeper.clone(), ctl, events.clone());
+    let server = services(gate, agents, desk, fleet, &described, &parts.doors)?
         .add_service(health_service)
         .serve_with_incoming_shutdown(
             connections(listener, parts.lines.clone(), door, metrics.clone()),
@@ -153,6 +161,7 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
         keeper: keeper.clone(),
         metrics,
         store: described,
+        events,
     });
     let closed = parts.doors.clone().cancelled_owned();
     parts.start("the ops server", async move {
@@ -171,7 +180,7 @@ async fn serve(options: &Options, stop: CancellationToken) -> anyhow::Result<()>
     });
 
     if let Opened::Embedded(file) = opened {
-        match Door::open(&options.data_dir) {
+        match Door::open(options.data_dir()) {
             Ok(door) => parts.start("the backups", door.serve(file, parts.doors.clone())),
             Err(error) => {
                 warn!(
@@ -256,6 +265,7 @@ fn services(
     gate: Gate,
     agents: Sessions,
     desk: Desk,
+    fleet: Fleet,
     store: &Arc<str>,
     doors: &CancellationToken,
 ) -> anyhow::Result<Router<Stack<Gate, Identity>>> {
@@ -287,10 +297,7 @@ fn services(
         .add_service(
             EndpointServiceServer::new(endpoints).max_decoding_message_size(LARGEST_REQUEST),
         )
-        .add_service(
-            FleetServiceServer::new(Fleet::new(keeper()))
-                .max_decoding_message_size(LARGEST_REQUEST),
-        )
+        .add_service(FleetServiceServer::new(fleet).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(LeaseServiceServer::new(leases).max_decoding_message_size(LARGEST_REQUEST))
         .add_service(
             NetworkServiceServer::new(Networks { keeper: keeper() })

@@ -9,11 +9,15 @@ pub mod node;
 pub mod status;
 pub mod trust;
 
-use overlay::{decide::Refusal, name::NetworkName};
+use overlay::{decide::Refusal, name::NetworkName, trust::Subject};
 use proto::decode::{self, BadField};
-use tonic::{Code, Status, metadata::MetadataValue};
+use tonic::{Code, Request, Status, metadata::MetadataValue};
 
-use crate::keeper::{Failure, Keeper};
+use crate::{
+    keeper::{Failure, Keeper},
+    listener::Peer,
+    trust::{Identity, identity::Certified},
+};
 
 /// When to ask again after UNAVAILABLE, in the header that gRPC clients know.
 const RETRY_AFTER: &str = "grpc-retry-pushback-ms";
@@ -34,6 +38,25 @@ pub fn status(failure: &Failure) -> Status {
 
 pub fn invalid(error: &BadField) -> Status {
     Status::invalid_argument(error.to_string())
+}
+
+/// Who is at the other end.
+fn peer<T>(request: &Request<T>) -> Peer {
+    let peer = request.extensions().get::<Peer>();
+    peer.cloned().unwrap_or_default()
+}
+
+/// Who asks, for those who read later what was done: an operator, or an address.
+fn by<T>(request: &Request<T>) -> String {
+    let peer = peer(request);
+    match (&peer.identity, peer.address) {
+        (Identity::Certified(Certified { subject, .. }), _) => match subject {
+            Subject::Operator(name, _) => name.to_string(),
+            Subject::Node(name, _) => format!("node {name}"),
+        },
+        (_, Some(address)) => address.ip().to_canonical().to_string(),
+        (_, None) => "nobody known".into(),
+    }
 }
 
 /// The network that is asked about, if one is: one that is not there is no network

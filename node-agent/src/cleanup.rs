@@ -49,6 +49,9 @@ pub fn run(state_dir: &Path, socket: &Path, forget: bool) -> anyhow::Result<()> 
         remove(&identity)?;
         remove(&state_dir.join(access::FILE))?;
         remove(&state_dir.join(access::FILE).with_extension("key"))?;
+        for file in options::events::FILES {
+            remove(&state_dir.join(file))?;
+        }
     } else if identity.exists() {
         say(&format!(
             "left on purpose: {}, so that this host comes back as the same node; --forget \

@@ -38,7 +38,7 @@ pub struct Options {
     /// This host's address on the underlay [default: the first of --iface]
     #[arg(long, global = true, value_name = "IP", value_parser = parse_node_ip)]
     pub node_ip: Option<IpAddr>,
-    /// Where identity and last good state are kept
+    /// Where identity, last good state and events are kept
     #[arg(
         long,
         global = true,
@@ -54,7 +54,7 @@ pub struct Options {
         default_value = "/run/weft/agent.sock"
     )]
     pub socket: PathBuf,
-    /// Address for /metrics, /healthz, /readyz and /status (HTTP)
+    /// Address for /metrics, /healthz, /readyz, /status, /probes and /events (HTTP)
     #[arg(long, default_value = "127.0.0.1:7442", value_parser = options::parse_address, value_name = "ADDR")]
     pub ops_listen: SocketAddr,
     /// The networks to join

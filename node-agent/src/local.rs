@@ -1,5 +1,5 @@
 //! The agent's own doors: a unix socket for this host's tools, and HTTP for its
-//! operators' (`/metrics`, `/healthz`, `/readyz`, `/status`, `/probes`).
+//! operators' (`/metrics`, `/healthz`, `/readyz`, `/status`, `/probes`, `/events`).
 
 use std::{
     collections::BTreeSet,
@@ -15,12 +15,13 @@ use std::{
 use axum::{
     Router,
     extract::{Path as Segment, State as With},
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use overlay::{datapath::firewall::Published, name::NetworkName};
-use socket::words::Probe;
+use options::Events;
+use overlay::{datapath::firewall::Published, event::Wish, name::NetworkName};
+use socket::words::{Probe, Reason, Refusal};
 use thiserror::Error;
 use tokio::{
     net::UnixListener,
@@ -88,6 +89,7 @@ pub struct Doors {
     pub doctor: Doctor,
     pub trials: Trials,
     pub metrics: Metrics,
+    pub events: Events,
 }
 
 impl Doors {
@@ -99,6 +101,7 @@ impl Doors {
             .route("/readyz", get(ready))
             .route("/status", get(status))
             .route("/probes", get(probes))
+            .route("/events", get(events))
             .with_state(self)
     }
 
@@ -176,6 +179,17 @@ async fn status(With(doors): With<Doors>) -> Response {
 async fn probes(With(doors): With<Doors>) -> Response {
     match probed(&doors).await {
         Some(probes) => json::shown(&probes),
+        None => silent(),
+    }
+}
+
+async fn events(With(doors): With<Doors>, uri: Uri) -> Response {
+    let wish: Wish = match uri.query().unwrap_or_default().parse() {
+        Ok(wish) => wish,
+        Err(error) => return json::refused(&Refusal::new(Reason::Bad, error.to_string())),
+    };
+    match doors.events.wished(wish).await {
+        Some(events) => json::shown(&events),
         None => silent(),
     }
 }

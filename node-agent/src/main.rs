@@ -1,8 +1,11 @@
 //! weft-agent: reads its options and runs until it is told to stop.
 
-use node_agent::{config::Options, run::run};
+use node_agent::{
+    config::Options,
+    run::{EVENTS, run},
+};
 use options::Exit;
 
 fn main() -> Exit {
-    options::serve(|options: &Options| &options.common, run)
+    options::serve(|options: &Options| &options.common, EVENTS, run)
 }

@@ -3,7 +3,7 @@
 use std::{fs, net::IpAddr, time::Duration};
 
 use anyhow::Context;
-use options::{BadUsage, Notify};
+use options::{BadUsage, Events, Notify};
 use overlay::{name::NodeName, trust::Token};
 use proto::v1;
 use tokio::{
@@ -38,22 +38,24 @@ use crate::{
     trial::Trials,
 };
 
+/// What the events of this agent take, in memory and each of their two files.
+pub const EVENTS: usize = 1 << 20;
 /// What was told and is yet to be taken in.
 const BACKLOG: usize = 64;
 /// A controller's name that is not resolved by then does not help to find the uplink.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
 
-pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(options: Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
     match &options.verb {
         None if options.dry_run => dry_run::run(&options).await,
-        None => serve(options, stop).await,
+        None => serve(options, stop, events).await,
         Some(Verb::Status { output }) => show::status(&options.socket, *output),
         Some(Verb::Join(join)) => match (&join.network, join.token()?) {
             (Some(network), _) => show::join(&options.socket, network).await,
             (None, Some(token)) if join.exit => enter(&options, &token).await,
             (None, Some(token)) => {
                 enter(&options, &token).await?;
-                serve(options, stop).await
+                serve(options, stop, events).await
             }
             (None, None) => Ok(()),
         },
@@ -85,10 +87,11 @@ async fn enter(options: &Options, token: &Token) -> anyhow::Result<()> {
         .await
 }
 
-async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve(options: Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
     options.check_plain_text()?;
     let node = node_name(&options)?;
     let _alone = (StateLock::take(&options.state_dir)?, KernelLock::take()?);
+    events.keep_in(&options.state_dir);
     let mut identity = Identity::open(&options.state_dir)?;
     info!(%node, id = %identity.id(), networks = options.networks.len(), "starting");
     let access = Access::open(&options.state_dir, &node, identity.id())?;
@@ -140,6 +143,7 @@ async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> 
         },
         trials: Trials::new(door, ask.clone()),
         metrics: metrics.clone(),
+        events,
     };
     let socket = local::listen(&options.socket).context("--socket")?;
     let docker = docker::serve(

@@ -17,7 +17,13 @@ pub fn utc(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The same, where 0 means that there is no such moment.
+/// The same to the millisecond.
+pub fn utc_ms(ms: u64) -> String {
+    let seconds = utc(ms);
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), ms % 1000)
+}
+
+/// To the second, where 0 means that there is no such moment.
 pub fn utc_or_none(ms: u64) -> Option<String> {
     (ms != 0).then(|| utc(ms))
 }

@@ -1,20 +1,26 @@
-//! How a daemon starts and stops: options, log, a runtime, and SIGTERM or SIGINT.
+//! How a daemon starts and stops: options, log, events, a runtime, and SIGTERM or SIGINT.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use clap::Parser;
+use overlay::event::Level;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
-use crate::{Common, Exit, parse, sentence};
+use crate::{Common, Events, Exit, parse, sentence};
 
 /// Runs a daemon from its arguments to its exit code. `run` gets a token that is
-/// cancelled when the process is told to stop.
+/// cancelled when the process is told to stop, and the events of this process, which have so
+/// much room.
 pub fn serve<T: Parser, F>(
     common: impl FnOnce(&T) -> &Common,
-    run: impl FnOnce(T, CancellationToken) -> F,
+    room: usize,
+    run: impl FnOnce(T, CancellationToken, Events) -> F,
 ) -> Exit
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -26,7 +32,11 @@ where
         let _ = writeln!(io::stderr(), "{name}: {}", sentence(error.as_ref()));
         Exit::of(error)
     };
-    if let Err(error) = common(&options).init_tracing() {
+    let events = match Events::new(room) {
+        Ok(events) => events,
+        Err(error) => return failed(&error.into()),
+    };
+    if let Err(error) = common(&options).init_tracing(Some(&events)) {
         return failed(&error.into());
     }
     raise_descriptors();
@@ -40,14 +50,20 @@ where
     let done = runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(cancel_on_signal(stop.clone()));
-        run(options, stop).await
+        run(options, stop, events.clone()).await
     });
     // What still runs is of no use to anybody any more.
     runtime.shutdown_background();
-    match done {
+    let exit = match done {
         Ok(()) => Exit::Done,
-        Err(error) => failed(&error),
-    }
+        Err(error) => {
+            let reason = ("reason".to_owned(), sentence(error.as_ref()));
+            events.add(Level::Error, "ended", BTreeMap::from([reason]));
+            failed(&error)
+        }
+    };
+    events.end();
+    exit
 }
 
 /// Allows as many open files as this process may ask for: the usual 1024 is for
@@ -70,9 +86,10 @@ async fn cancel_on_signal(stop: CancellationToken) {
         heard(SignalKind::interrupt()),
     );
     // Whichever comes; nothing is lost with the other.
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    info!(signal, "told to stop");
     stop.cancel();
 }

@@ -1,5 +1,5 @@
-//! How every Weft binary reads its flags and its config file, logs, prints tables and
-//! times for people, what it tells systemd, and what its exit code means.
+//! How every Weft binary reads its flags and its config file, logs and keeps what it logged,
+//! prints tables and times for people, what it tells systemd, and what its exit code means.
 //!
 //! Every option is a flag. A config file (`--config FILE`, TOML) holds the same
 //! options under their long names, so there is nothing to learn twice:
@@ -30,6 +30,7 @@ mod ask;
 pub mod clock;
 pub mod daemon;
 pub mod duration;
+pub mod events;
 mod example;
 pub mod exit;
 pub mod file;
@@ -45,6 +46,7 @@ pub use address::parse_address;
 pub use ask::Ask;
 pub use daemon::serve;
 pub use duration::{format_duration, parse_duration};
+pub use events::Events;
 pub use exit::{BadUsage, Exit, NotReady};
 pub use log::{Common, LogFormat};
 pub use notify::Notify;

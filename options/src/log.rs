@@ -8,7 +8,11 @@ use std::{
 
 use clap::ValueEnum;
 use thiserror::Error;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+use crate::Events;
 
 /// Names what is logged: `debug`, or `info,controller=trace`. Nothing said: `info`.
 pub const FILTER_VARIABLE: &str = "WEFT_LOG";
@@ -43,28 +47,28 @@ pub enum LogError {
 }
 
 impl Common {
-    /// Starts the log of this process.
-    pub fn init_tracing(&self) -> Result<(), LogError> {
+    /// Starts the log of this process; what it says at `info` and above becomes events as
+    /// well, whatever the filter.
+    pub fn init_tracing(&self, events: Option<&Events>) -> Result<(), LogError> {
         let filter = EnvFilter::builder()
             .with_env_var(FILTER_VARIABLE)
             .with_default_directive(LevelFilter::INFO.into())
             .from_env()
             .map_err(|error| LogError::Filter(error.to_string()))?;
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let log = fmt::layer()
             // A line that cannot be written is lost. To complain of it on standard
             // error, which is what is full or gone, would end the process.
             .log_internal_errors(false)
             .with_writer(io::stderr);
-        match self.log_format {
-            LogFormat::Text => log
-                .with_target(false)
-                .with_ansi(colours())
-                .finish()
-                .try_init(),
-            LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
-        }
-        .map_err(LogError::Twice)
+        let log = match self.log_format {
+            LogFormat::Text => log.with_target(false).with_ansi(colours()).boxed(),
+            LogFormat::Json => log.json().flatten_event(true).boxed(),
+        };
+        tracing_subscriber::registry()
+            .with(log.with_filter(filter))
+            .with(events.map(Events::layer))
+            .try_init()
+            .map_err(LogError::Twice)
     }
 }
 

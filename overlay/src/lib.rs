@@ -9,6 +9,7 @@
 //! - What an agent does with it: [`datapath`]; without a session: [`pause`].
 //! - What may be asked of an agent from afar: [`afar`]; the way of a packet: [`trace`];
 //!   what is sent and measured between hosts for a while: [`trial`].
+//! - What happened at a daemon: [`event`].
 //! - How agents find out whether packets pass between them: [`probe`]; and whether their
 //!   hosts are fit for it: [`doctor`].
 //! - What is attached to a network, and what the fleet knows of it: [`endpoint`].
@@ -22,6 +23,7 @@ pub mod datapath;
 pub mod decide;
 pub mod doctor;
 pub mod endpoint;
+pub mod event;
 pub mod feed;
 pub mod flight;
 pub mod hash;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use overlay::{
     endpoint::{EndpointId, Public, Publish},
+    event::Event,
     feed::{Peer, PeerChanges, Peers},
     name::{NetworkName, NodeName},
     network::Network,
@@ -148,6 +149,16 @@ pub fn changes(network: &NetworkName, revision: Revision, changes: &PeerChanges)
             })
         })
         .collect()
+}
+
+pub fn event(event: Event) -> v1::Event {
+    v1::Event {
+        seq: event.seq,
+        at_ms: event.at.0,
+        level: event.level.to_string(),
+        what: event.what,
+        fields: event.fields,
+    }
 }
 
 /// An endpoint as its node says it.

@@ -12,8 +12,12 @@
 //! | `POST /ipam/check`, `POST /ipam/repair` | | a list of [`Finding`] |
 //! | `GET /networks` | | a list of [`Ground`] |
 //! | `GET /probes` | | a list of [`Probe`] |
+//! | `GET /events?`[`Wish`] | | a list of [`Event`], in the order in which they happened |
 //!
 //! Whatever cannot be done is a [`Refusal`].
+//!
+//! [`Wish`]: overlay::event::Wish
+//! [`Event`]: overlay::event::Event
 
 use std::net::IpAddr;
 

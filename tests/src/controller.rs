@@ -176,11 +176,10 @@ impl Controller {
             .prefix("weft-controller-")
             .tempdir()?;
         let mut kept: Vec<OsString> = Vec::new();
+        let data = directory.path().join("data");
+        kept.extend(["--data-dir".into(), data.into()]);
         match store {
-            Store::Embedded => {
-                let data = directory.path().join("data");
-                kept.extend(["--data-dir".into(), data.into()]);
-            }
+            Store::Embedded => {}
             Store::Etcd(etcd) => {
                 let store = ["--store", "etcd", "--etcd-endpoints", &etcd.endpoint()];
                 kept.extend(store.map(OsString::from));

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use futures_channel::mpsc;
-use overlay::{decide::session, id::Life, trust::Subject, txn::TtlId};
+use overlay::{
+    decide::session::{self, Membership},
+    id::Life,
+    trust::Subject,
+    txn::TtlId,
+};
 use proto::{
     decode::{self, Hello, Join},
     encoded::Encoded,
@@ -13,7 +18,7 @@ use proto::{
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming, async_trait};
-use tracing::info;
+use tracing::{field, info};
 use uuid::Uuid;
 
 use super::{invalid, status};
@@ -105,8 +110,8 @@ impl Sessions {
             .await
             .map_err(|failure| status(&failure))?;
         let opened = self.write(&hello, certified, &hello.joins, seat.ttl).await;
-        let joined = match opened {
-            Ok(joined) => joined,
+        let (joined, leased) = match opened {
+            Ok(opened) => opened,
             // One network that cannot be joined must not keep the node from the others:
             // open without any, and let the session join each for itself.
             Err(Failure::Refused(_)) if !hello.joins.is_empty() => {
@@ -115,27 +120,30 @@ impl Sessions {
             }
             Err(failure) => return Err(status(&failure)),
         };
-        info!(node = %hello.node, session = %hello.sid, address = ?peer.address, "agent connected");
+        info!(node = %hello.node, session = %hello.sid, address = peer.address.map(field::display), leased, "agent connected");
         let session = Session::enter(self, &hello, peer, seat, output).await;
         Ok((session.map_err(|failure| status(&failure))?, joined))
     }
 
+    /// What it has joined, and the subnets that are its own only now.
     async fn write(
         &self,
         hello: &Hello,
         certified: bool,
         joins: &[Join],
         ttl: TtlId,
-    ) -> Result<Vec<Joined>, Failure> {
+    ) -> Result<(Vec<Joined>, Option<String>), Failure> {
         let memberships = joins
             .iter()
             .map(|join| join.membership(Life(Uuid::new_v4())));
+        let memberships: Vec<Membership> = memberships.collect();
+        let lives: Vec<Life> = memberships.iter().map(|one| one.life).collect();
         let ask = session::Open {
             node: hello.node.clone(),
             id: hello.id,
             sid: hello.sid,
             previous: hello.previous.clone(),
-            networks: memberships.collect(),
+            networks: memberships,
             ttl,
             certified,
         };
@@ -144,12 +152,17 @@ impl Sessions {
             .write(move |view| session::open(view, &ask))
             .await;
         let (leases, revision) = opened?;
+        let begun = lives.iter().zip(&leases);
+        let begun = begun.filter(|(life, lease)| lease.life == **life);
+        let subnets = begun.flat_map(|(_, lease)| lease.subnets());
+        let subnets: Vec<String> = subnets.map(|subnet| subnet.to_string()).collect();
+        let leased = (!subnets.is_empty()).then(|| subnets.join(","));
         let joined = joins.iter().zip(leases).map(|(join, lease)| Joined {
             network: join.network.clone(),
             lease,
             revision,
             held: join.held,
         });
-        Ok(joined.collect())
+        Ok((joined.collect(), leased))
     }
 }

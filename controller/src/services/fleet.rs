@@ -1,15 +1,17 @@
-//! What is asked of a node's agent goes through its session.
+//! What is asked of a node's agent goes through its session; and what happened here.
 
 use std::time::Duration;
 
 use futures_util::SinkExt;
+use options::Events;
 use overlay::{
     afar::{self, LONGEST_QUESTION},
+    id::ControllerId,
     name::NodeName,
     trust::Role,
 };
 use proto::{
-    decode,
+    decode, encode,
     v1::{self, controller_message::Message},
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -29,12 +31,18 @@ const LONGEST_WITHIN: Duration = Duration::from_secs(120);
 pub struct Fleet {
     keeper: Keeper,
     room: Semaphore,
+    ctl: ControllerId,
+    events: Events,
 }
 
 impl Fleet {
-    pub fn new(keeper: Keeper) -> Self {
-        let room = Semaphore::new(MOST);
-        Self { keeper, room }
+    pub fn new(keeper: Keeper, ctl: ControllerId, events: Events) -> Self {
+        Self {
+            keeper,
+            room: Semaphore::new(MOST),
+            ctl,
+            events,
+        }
     }
 
     async fn relay(
@@ -94,6 +102,19 @@ impl v1::fleet_service_server::FleetService for Fleet {
         let answer = timeout(within, self.relay(node, ask, within)).await;
         let answer = answer.map_err(|_| Status::deadline_exceeded(late))?;
         answer.map(Response::new)
+    }
+
+    async fn events(
+        &self,
+        request: Request<v1::EventsRequest>,
+    ) -> Result<Response<v1::EventsResponse>, Status> {
+        let wish = decode::wish(request.get_ref()).map_err(|error| invalid(&error))?;
+        let events = self.events.wished(wish).await;
+        let events = events.ok_or_else(|| Status::unavailable("this controller is stopping"))?;
+        Ok(Response::new(v1::EventsResponse {
+            controller: self.ctl.to_string(),
+            events: events.into_iter().map(encode::event).collect(),
+        }))
     }
 }
 

@@ -8,8 +8,9 @@ use overlay::{
 };
 use proto::{decode, encode, v1};
 use tonic::{Request, Response, Status, async_trait};
+use tracing::info;
 
-use super::{invalid, status};
+use super::{by, invalid, status};
 use crate::{finish::finish, keeper::Keeper};
 
 pub struct Networks {
@@ -27,8 +28,10 @@ impl v1::network_service_server::NetworkService for Networks {
             .keeper
             .write(move |view| network::create(view, &spec))
             .await;
-        self.answer(created.map_err(|failure| status(&failure))?)
-            .await
+        let created = created.map_err(|failure| status(&failure))?;
+        let network = &created.0;
+        info!(network = %network.name, pools = pools(network), by = by(&request), "a network was made");
+        self.answer(created).await
     }
 
     async fn get(
@@ -70,29 +73,32 @@ impl v1::network_service_server::NetworkService for Networks {
         &self,
         request: Request<v1::GrowNetworkRequest>,
     ) -> Result<Response<v1::Network>, Status> {
-        let ask = request.into_inner();
+        let ask = request.get_ref();
         let name = named(&ask.name)?;
-        let pools = decode::subnets("pools", &ask.pools).map_err(|error| invalid(&error))?;
+        let wider = decode::subnets("pools", &ask.pools).map_err(|error| invalid(&error))?;
         let grown = self
             .keeper
-            .write(move |view| network::grow(view, &name, &pools))
+            .write(move |view| network::grow(view, &name, &wider))
             .await;
-        self.answer(grown.map_err(|failure| status(&failure))?)
-            .await
+        let grown = grown.map_err(|failure| status(&failure))?;
+        let network = &grown.0;
+        info!(network = %network.name, pools = pools(network), by = by(&request), "a network has grown");
+        self.answer(grown).await
     }
 
     async fn delete(
         &self,
         request: Request<v1::DeleteNetworkRequest>,
     ) -> Result<Response<v1::DeleteNetworkResponse>, Status> {
-        let ask = request.into_inner();
-        let name = named(&ask.name)?;
+        let ask = request.get_ref();
+        let (name, force) = (named(&ask.name)?, ask.force);
         let deleting = name.clone();
         let begun = self
             .keeper
-            .write(move |view| network::delete(view, &deleting, ask.force))
+            .write(move |view| network::delete(view, &deleting, force))
             .await;
         begun.map_err(|failure| status(&failure))?;
+        info!(network = %name, force, by = by(&request), "a network is deleted");
         let released_leases = finish(&self.keeper, move |registry| {
             decay::due_of_network(registry, &name)
         })
@@ -122,6 +128,11 @@ impl Networks {
             .map(Response::new)
             .map_err(|failure| status(&failure))
     }
+}
+
+fn pools(network: &Network) -> String {
+    let pools = network.pools().map(|pool| pool.to_string());
+    pools.collect::<Vec<_>>().join(",")
 }
 
 fn named(name: &str) -> Result<NetworkName, Status> {

@@ -10,8 +10,9 @@ use overlay::{
 };
 use proto::{decode, encode, v1};
 use tonic::{Request, Response, Status, async_trait};
+use tracing::info;
 
-use super::{invalid, status};
+use super::{by, invalid, status};
 use crate::{
     finish::finish,
     keeper::{Keeper, State},
@@ -67,6 +68,7 @@ impl v1::node_service_server::NodeService for Nodes {
             .write(move |view| node::remove(view, &removing))
             .await;
         removed.map_err(|failure| status(&failure))?;
+        info!(node = %name, by = by(&request), "a node was removed");
         let released_leases = finish(&self.keeper, move |registry| {
             decay::due_of_node(registry, &name)
         })

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, async_trait};
 use tracing::{info, warn};
 
-use super::{invalid, status};
+use super::{by, invalid, peer, status};
 use words::{encoded, grant};
 
 use crate::{
@@ -148,6 +148,7 @@ impl v1::trust_service_server::TrustService for Desk {
         request: Request<v1::CreateTokenRequest>,
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
         let authority = self.authority()?;
+        let by = by(&request);
         let request = request.into_inner();
         let ttl = match request.ttl_ms {
             0 => TOKEN_LIFE,
@@ -184,6 +185,7 @@ impl v1::trust_service_server::TrustService for Desk {
             .write(move |view| make_token(view, id, &kept))
             .await;
         written.map_err(|failure| status(&failure))?;
+        info!(token = %id, r#for = whom(&record.grant), uses, by, "a token was made");
         Ok(Response::new(v1::CreateTokenResponse {
             token: Some(encoded(id, &record, now)),
             secret: token.reveal(),
@@ -215,6 +217,7 @@ impl v1::trust_service_server::TrustService for Desk {
         let id: TokenId = parse("id", &request.get_ref().id)?;
         let revoked = self.keeper.write(move |view| revoke_token(view, id)).await;
         revoked.map_err(|failure| status(&failure))?;
+        info!(token = %id, by = by(&request), "a token was revoked");
         Ok(Response::new(v1::RevokeTokenResponse {}))
     }
 
@@ -245,11 +248,13 @@ impl v1::trust_service_server::TrustService for Desk {
         request: Request<v1::RemoveOperatorRequest>,
     ) -> Result<Response<v1::RemoveOperatorResponse>, Status> {
         let name: OperatorName = parse("name", &request.get_ref().name)?;
+        let removing = name.clone();
         let removed = self
             .keeper
-            .write(move |view| remove_operator(view, &name))
+            .write(move |view| remove_operator(view, &removing))
             .await;
         removed.map_err(|failure| status(&failure))?;
+        info!(operator = %name, by = by(&request), "an operator was removed");
         Ok(Response::new(v1::RemoveOperatorResponse {}))
     }
 }
@@ -323,6 +328,15 @@ impl Desk {
     }
 }
 
+/// Whom a token lets in.
+fn whom(grant: &Grant) -> String {
+    match grant {
+        Grant::Node { name: Some(name) } => format!("node {name}"),
+        Grant::Node { name: None } => "any node".into(),
+        Grant::Operator { name, role } => format!("operator {name} ({role})"),
+    }
+}
+
 /// What somebody without a certificate brings.
 fn brought(authority: &Authority, token: &str, asked: &Asked) -> Result<Brought, Status> {
     let token: Token = parse("token", token)?;
@@ -347,14 +361,6 @@ fn refused(error: &SignError) -> Status {
         SignError::BadRequest(_) => Status::invalid_argument(error.to_string()),
         SignError::Failed(_) => Status::unavailable(error.to_string()),
     }
-}
-
-fn peer<T>(request: &Request<T>) -> Peer {
-    request
-        .extensions()
-        .get::<Peer>()
-        .cloned()
-        .unwrap_or_default()
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(

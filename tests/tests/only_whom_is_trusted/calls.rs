@@ -26,6 +26,7 @@ AgentService/Session             node
 EndpointService/List                   reader admin
 EndpointService/Watch                  reader admin
 FleetService/Ask                       reader admin
+FleetService/Events                    reader admin
 LeaseService/Acquire                          admin
 LeaseService/Renew                            admin
 LeaseService/Release                          admin
