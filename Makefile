@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: help setup build demo test test-engines test-packages deb mutants bench soak fuzz record check deny
+.PHONY: help setup build demo test test-engines test-packages test-static test-long deb static mutants bench soak fuzz record check deny
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,6 +28,15 @@ deb: setup ## Build the Debian packages weft, weft-agent and weft-controller, in
 
 test-packages: build ## Install, upgrade, remove and purge them on a Debian that boots
 	@scripts/test-packages
+
+static: setup ## Build programs that need nothing of a system but its kernel
+	@scripts/static
+
+test-static: build ## Run tests of every road with those
+	@scripts/test-static
+
+test-long: build ## Run all the long tests, and tell the time of each: packages, static programs, engines
+	@scripts/test-long
 
 mutants: setup ## Break the code line by line: each time a test must notice (ONLY=name for one)
 	@scripts/mutations $(ONLY)

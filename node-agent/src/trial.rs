@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,9 +17,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, post},
 };
-use overlay::trial::{
-    LONGEST_LIFE, LONGEST_MEASUREMENT, MOST_WAYS, Measure, Measured, Open, Opened, Reach, Reached,
-    TrialId,
+use overlay::{
+    name::NetworkName,
+    trial::{
+        LONGEST_LIFE, LONGEST_MEASUREMENT, MOST_WAYS, Measure, Measured, Open, Opened, Reach,
+        Reached, Target, TrialId,
+    },
 };
 use socket::words::{Reason, Refusal};
 use tokio::{
@@ -31,6 +35,7 @@ use uuid::Uuid;
 use crate::{
     endpoints::Door,
     local::{Request, json},
+    status::NetworkStatus,
 };
 use place::Place;
 use serve::Listeners;
@@ -51,6 +56,7 @@ pub struct Trials {
 }
 
 struct Trial {
+    network: NetworkName,
     place: Place,
     listeners: Listeners,
 }
@@ -115,12 +121,7 @@ impl Trials {
             overlay::trial::Place::Endpoint => {
                 Place::endpoint(&self.endpoints, id, &open.network, life).await?
             }
-            overlay::trial::Place::Host => {
-                let (reply, answer) = oneshot::channel();
-                let asked = self.reconciler.send(Request::Status(reply)).await;
-                let status = asked.ok().and(answer.await.ok());
-                Place::host(status.as_ref(), &open.network)?
-            }
+            overlay::trial::Place::Host => Place::host(&self.network(&open.network).await?)?,
         };
         // From here on it is taken away again whatever happens.
         let listeners = Listeners::open(&place, id, life);
@@ -134,7 +135,11 @@ impl Trials {
         };
         let targets = listeners.targets.clone();
         info!(trial = %id, network = %open.network, place = ?open.place, "a trial begins");
-        let trial = Arc::new(Trial { place, listeners });
+        let trial = Arc::new(Trial {
+            network: open.network,
+            place,
+            listeners,
+        });
         self.held().insert(id, trial);
         let trials = self.clone();
         tokio::spawn(async move {
@@ -160,12 +165,14 @@ impl Trials {
             return Err(Refusal::new(Reason::Bad, text));
         }
         let trial = self.find(id)?;
+        self.are_peers(&trial.network, &reach.to).await?;
         let asked = measure::reach(&trial.place, &reach.to).await;
         asked.map_err(|error| Refusal::new(Reason::Kernel, error.to_string()))
     }
 
     async fn measure(&self, id: &str, measure: Measure) -> Result<Measured, Refusal> {
         let trial = self.find(id)?;
+        self.are_peers(&trial.network, &[measure.to]).await?;
         let time = Duration::from_millis(measure.for_ms).min(LONGEST_MEASUREMENT);
         let (to, what) = (measure.to, measure.what);
         let measured = tokio::task::spawn_blocking(move || {
@@ -175,6 +182,36 @@ impl Trials {
             .await
             .map_err(|error| Refusal::new(Reason::Kernel, error.to_string()))?;
         measured.map_err(|error| Refusal::new(Reason::Kernel, format!("{}: {error}", to.address)))
+    }
+
+    /// Nobody has this host send to others than its peers.
+    async fn are_peers(&self, network: &NetworkName, targets: &[Target]) -> Result<(), Refusal> {
+        let network = self.network(network).await?;
+        let is_peer = |address: IpAddr| {
+            network.peers.iter().any(|peer| {
+                peer.underlay == address || peer.subnets.iter().any(|one| one.holds(address))
+            })
+        };
+        match targets.iter().find(|target| !is_peer(target.address)) {
+            None => Ok(()),
+            Some(target) => {
+                let text = format!("{} is no peer's, as far as this host knows", target.address);
+                Err(Refusal::new(Reason::Bad, text))
+            }
+        }
+    }
+
+    async fn network(&self, name: &NetworkName) -> Result<NetworkStatus, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.reconciler.send(Request::Status(reply)).await;
+        let status = asked.ok().and(answer.await.ok());
+        let stopping = || Refusal::new(Reason::NotReady, "the agent is stopping");
+        let networks = status.ok_or_else(stopping)?.networks;
+        let found = networks.into_iter().find(|one| one.network == *name);
+        found.ok_or_else(|| {
+            let text = format!("network {name} is not joined on this host");
+            Refusal::new(Reason::NotJoined, text)
+        })
     }
 
     fn find(&self, id: &str) -> Result<Arc<Trial>, Refusal> {

@@ -1,11 +1,12 @@
 //! Processes that a test starts: they die with it, and can be told of death before.
 
 use std::{
+    env,
     ffi::OsStr,
     fs,
     io::Write,
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{LazyLock, mpsc},
     thread,
@@ -155,9 +156,16 @@ fn finish(mut child: Child, input: &str) -> std::io::Result<Output> {
     child.wait_with_output()
 }
 
-/// One of Weft's own programs: it was built beside this one.
+/// One of Weft's own programs: it was built beside this one, unless `WEFT_PROGRAMS` names
+/// a directory that has others to be tried.
 pub fn weft(program: &str) -> Result<PathBuf> {
-    let this = std::env::current_exe().context("where this program is")?;
+    if let Some(others) = env::var_os("WEFT_PROGRAMS") {
+        let other = Path::new(&others).join(program);
+        if other.is_file() {
+            return Ok(other);
+        }
+    }
+    let this = env::current_exe().context("where this program is")?;
     // A test is in target/<profile>/deps, a program one above.
     let beside = this
         .ancestors()

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use overlay::trial::{Open, Opened, Place};
+use overlay::trial::{Open, Opened, Place, Reach, Reached};
 use serde_json::Value;
 use tests::{
     lab::{Agent, Lab},
@@ -20,7 +20,7 @@ struct Scene {
 fn scene(hosts: u32) -> Result<Scene> {
     let mut lab = Lab::new(hosts)?;
     lab.start_controller(&["--default-network", POOLS])?;
-    let agents = lab.agents(&[])?;
+    let agents = lab.agents(&["--look-every", "1s"])?;
     Ok(Scene { lab, agents })
 }
 
@@ -136,6 +136,21 @@ fn what_a_killed_agent_put_up_ends_by_itself() -> Result<()> {
         scene.agents[0].endpoints()?.len() == 1,
         "it lives on for its time"
     );
+    scene.is_clean()?;
+
+    // Nobody has a host send to whomever they like.
+    let held: Opened = scene.agents[0]
+        .client()
+        .ask("POST", "/trials", Some(&short))?;
+    let mut stranger = held.targets[0];
+    stranger.address = [192, 0, 2, 99].into();
+    let path = format!("/trials/{}/reach", held.id);
+    let reach = Reach { to: vec![stranger] };
+    let reached = scene.agents[0]
+        .client()
+        .ask::<Vec<Reached>>("POST", &path, Some(&reach));
+    let refused = reached.map(|_| ()).expect_err("it is no peer").to_string();
+    ensure!(refused.contains("is no peer's"), "{refused}");
     scene.is_clean()?;
 
     // A host bounds how many there are.

@@ -20,7 +20,7 @@ use socket::words::{Attach, Detach, Reason, Refusal};
 use crate::{
     endpoints::Door,
     kernel::inside::{InsideError, enter},
-    status::Status,
+    status::NetworkStatus,
 };
 
 /// A process is another's namespace only a moment after it was started.
@@ -89,13 +89,11 @@ impl Place {
         })
     }
 
-    pub fn host(status: Option<&Status>, network: &NetworkName) -> Result<Self, Refusal> {
-        let mut networks = status.iter().flat_map(|status| &status.networks);
-        let found = networks.find(|one| one.network == *network);
-        let found = found.and_then(|one| Some((one.underlay?, one.mtu?)));
-        let (underlay, mtu) = found.ok_or_else(|| {
-            let text = format!("network {network} is not there on this host");
-            Refusal::new(Reason::NotJoined, text)
+    pub fn host(network: &NetworkStatus) -> Result<Self, Refusal> {
+        let known = network.underlay.zip(network.mtu);
+        let (underlay, mtu) = known.ok_or_else(|| {
+            let text = format!("network {} is not up on this host yet", network.network);
+            Refusal::new(Reason::NotReady, text)
         })?;
         Ok(Self {
             addresses: vec![underlay],
