@@ -16,6 +16,7 @@ use crate::{
     feed::ChangeLog,
     keeper::{Failure, Keeper},
     services::status,
+    trust::gate::Pass,
 };
 
 /// Messages on their way to a reader; a slow one finds the log, then a snapshot.
@@ -56,14 +57,15 @@ pub fn watch<S: Subject>(
     closed: CancellationToken,
     subject: S,
     held: Option<(String, Revision)>,
+    pass: Option<Pass>,
 ) -> impl Stream<Item = Result<S::Response, Status>> {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     tokio::spawn(async move {
-        let told = tell(&keeper, &subject, held, &sender);
+        let told = tell(&keeper, &subject, held, pass, &sender);
         let told = closed.run_until_cancelled(told).await;
-        if let Err(failure) = told.unwrap_or_else(|| Err(stopping())) {
+        if let Err(status) = told.unwrap_or_else(|| Err(status(&stopping()))) {
             // The reader may be gone by now.
-            let _ = sender.send(Err(status(&failure))).await;
+            let _ = sender.send(Err(status)).await;
         }
     });
     ReceiverStream::new(receiver)
@@ -73,13 +75,17 @@ async fn tell<S: Subject>(
     keeper: &Keeper,
     subject: &S,
     held: Option<(String, Revision)>,
+    pass: Option<Pass>,
     sender: &mpsc::Sender<Result<S::Response, Status>>,
-) -> Result<(), Failure> {
+) -> Result<(), Status> {
     let mut log = S::log(keeper);
     let cluster = log.borrow().cluster().to_owned();
     let mut place = match held {
         Some((theirs, revision)) if theirs == cluster => {
-            keeper.reach(revision, CATCH_UP).await?.then_some(revision)
+            let reached = keeper.reach(revision, CATCH_UP).await;
+            reached
+                .map_err(|failure| status(&failure))?
+                .then_some(revision)
         }
         Some(_) | None => None,
     };
@@ -97,7 +103,11 @@ async fn tell<S: Subject>(
                 for (revision, change) in changes {
                     told.extend(subject.changed(&cluster, revision, &Arc::clone(&change)));
                 }
-                if bookmark <= Instant::now() {
+                let is_due = bookmark <= Instant::now();
+                if let Some(pass) = pass.as_ref().filter(|_| is_due || !told.is_empty()) {
+                    pass.is_good().await?;
+                }
+                if is_due {
                     bookmark = Instant::now() + BOOKMARK_EVERY;
                     if told.is_empty() && before < seen {
                         place = place.max(Some(seen));
@@ -106,7 +116,8 @@ async fn tell<S: Subject>(
                 }
             }
             _ => {
-                let (revision, parts) = subject.snapshot(keeper, &cluster).await?;
+                let listed = subject.snapshot(keeper, &cluster).await;
+                let (revision, parts) = listed.map_err(|failure| status(&failure))?;
                 place = Some(revision);
                 told = parts;
             }
@@ -120,15 +131,13 @@ async fn tell<S: Subject>(
         // time that has come is found to have come again.
         tokio::select! {
             changed = log.changed() => if changed.is_err() {
-                return Err(stopping());
+                return Err(status(&stopping()));
             },
             () = sleep_until(bookmark) => {}
             () = sender.closed() => return Ok(()),
         }
         if log.borrow().cluster() != cluster {
-            return Err(Failure::Unavailable(
-                "the store holds another history".into(),
-            ));
+            return Err(Status::unavailable("the store holds another history"));
         }
     }
 }

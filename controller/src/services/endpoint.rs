@@ -73,11 +73,13 @@ impl v1::endpoint_service_server::EndpointService for Endpoints {
         &self,
         request: Request<v1::WatchEndpointsRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let pass = request.extensions().get().cloned();
         let ask = request.into_inner();
         let network = named(&self.keeper, &ask.network).await?;
         let held = (!ask.cluster.is_empty()).then_some((ask.cluster, ask.revision));
         let subject = endpoint_watch::Endpoints { network };
-        let stream = watching::watch(self.keeper.clone(), self.closed.clone(), subject, held);
+        let (keeper, closed) = (self.keeper.clone(), self.closed.clone());
+        let stream = watching::watch(keeper, closed, subject, held, pass);
         Ok(Response::new(Box::pin(stream)))
     }
 }

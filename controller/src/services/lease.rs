@@ -119,12 +119,14 @@ impl v1::lease_service_server::LeaseService for Leases {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let pass = request.extensions().get().cloned();
         let ask = request.into_inner();
         let network = named(&self.keeper, &ask.network).await?;
         let held = (!ask.cluster.is_empty()).then_some((ask.cluster, ask.revision));
         let clock = self.keeper.clock.clone();
         let subject = lease_watch::Leases { clock, network };
-        let stream = watching::watch(self.keeper.clone(), self.closed.clone(), subject, held);
+        let (keeper, closed) = (self.keeper.clone(), self.closed.clone());
+        let stream = watching::watch(keeper, closed, subject, held, pass);
         Ok(Response::new(Box::pin(stream)))
     }
 

@@ -21,6 +21,14 @@ pub struct Gate {
     pub metrics: Metrics,
 }
 
+/// That a call may go on: for streams, which others may long have been refused.
+#[derive(Clone)]
+pub struct Pass {
+    gate: Gate,
+    path: String,
+    peer: Peer,
+}
+
 #[derive(Clone)]
 pub struct Guarded<S> {
     gate: Gate,
@@ -64,6 +72,12 @@ impl Gate {
     }
 }
 
+impl Pass {
+    pub async fn is_good(&self) -> Result<(), Status> {
+        self.gate.check(&self.path, &self.peer).await.map(drop)
+    }
+}
+
 fn status(denied: &Denied) -> Status {
     let reason = denied.to_string();
     match denied {
@@ -96,9 +110,12 @@ where
         Box::pin(async move {
             let peer = request.extensions().get::<Peer>().cloned();
             let peer = peer.unwrap_or_default();
-            match gate.check(request.uri().path(), &peer).await {
+            let path = request.uri().path().to_owned();
+            match gate.check(&path, &peer).await {
                 Ok(role) => {
                     request.extensions_mut().insert(role);
+                    let pass = Pass { gate, path, peer };
+                    request.extensions_mut().insert(pass);
                     inner.call(request).await
                 }
                 Err(status) => Ok(status.into_http()),

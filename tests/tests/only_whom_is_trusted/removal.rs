@@ -1,5 +1,7 @@
 //! A removed node is out at once, everywhere, for good.
 
+use std::thread;
+
 use anyhow::{Context, Result, ensure};
 use tests::{
     lab::{Agent, Lab},
@@ -85,7 +87,24 @@ fn an_operator_too() -> Result<()> {
     };
     ensure!(as_eve(0, &["login", "--token", token])?.code == 0);
     ensure!(as_eve(1, &["token", "create"])?.code == 0);
-    ensure!(lab.weft_said(&["operator", "remove", "eve"])?.code == 0);
+    // What was asked before ends as well, when there is something to tell.
+    let watching = thread::scope(|scope| {
+        let watching = scope.spawn(|| as_eve(1, &["lease", "watch"]));
+        let told = patiently("a watch runs", || {
+            let acquire = ["lease", "acquire", "--node", "n1", "--underlay", "192.0.2.77"];
+            ensure!(lab.weft_said(&acquire)?.code == 0);
+            Ok(())
+        });
+        told?;
+        ensure!(lab.weft_said(&["operator", "remove", "eve"])?.code == 0);
+        let ended = patiently("it is ended", || {
+            ensure!(watching.is_finished(), "it goes on");
+            Ok(())
+        });
+        ended?;
+        watching.join().expect("it does not panic")
+    })?;
+    refused(&watching, "eve, who was removed")?;
     patiently("both know", || {
         for index in 0..2 {
             refused(&as_eve(index, &["node", "list"])?, "eve, who was removed")?;
