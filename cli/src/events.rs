@@ -59,8 +59,9 @@ pub struct Events {
 type Source = (Kind, String);
 
 /// What has been told so far.
-struct Look<'a> {
-    events: &'a Events,
+struct Look {
+    /// Only of these; none: of all.
+    nodes: Vec<NodeName>,
     wish: Wish,
     /// The number of the last event of each.
     seen: BTreeMap<Source, u64>,
@@ -79,7 +80,7 @@ pub async fn run(events: Events, reach: &Reach, output: &Output) -> Result<(), F
             most,
             ..Wish::default()
         },
-        events: &events,
+        nodes: events.node,
         seen: BTreeMap::new(),
         silent: BTreeSet::new(),
     };
@@ -122,7 +123,25 @@ fn each(rows: &[EventRow], output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-impl Look<'_> {
+/// All that controllers and these nodes still know, and who does not answer.
+pub async fn everything(
+    asker: &Asker,
+    nodes: &[NodeName],
+    within: Duration,
+) -> (Vec<EventRow>, BTreeSet<String>) {
+    let mut look = Look {
+        nodes: Vec::new(),
+        wish: Wish::default(),
+        seen: BTreeMap::new(),
+        silent: BTreeSet::new(),
+    };
+    let mut rows = look.of_controllers(asker).await;
+    rows.extend(look.of_nodes(asker, nodes.to_vec(), within).await);
+    rows.sort_by(EventRow::in_time);
+    (rows, look.silent)
+}
+
+impl Look {
     /// What is new, in the order in which it happened.
     async fn round(&mut self, asker: &Asker, within: Duration) -> Vec<EventRow> {
         for failure in asker.unreachable() {
@@ -133,7 +152,14 @@ impl Look<'_> {
             self.silent.insert(text);
         }
         let mut rows = self.of_controllers(asker).await;
-        rows.extend(self.of_nodes(asker, within).await);
+        let nodes = match self.nodes.as_slice() {
+            [] => nodes(asker.any()).await.unwrap_or_else(|failure| {
+                self.silent.insert(options::sentence(&failure));
+                Vec::new()
+            }),
+            named => named.to_vec(),
+        };
+        rows.extend(self.of_nodes(asker, nodes, within).await);
         rows.sort_by(EventRow::in_time);
         rows
     }
@@ -166,7 +192,7 @@ impl Look<'_> {
                     let events = self.news(source, events.collect());
                     rows.extend(events.into_iter().filter_map(|event| {
                         let node = event.fields.get("node");
-                        let wanted = &self.events.node;
+                        let wanted = &self.nodes;
                         let is_wanted = wanted.is_empty()
                             || wanted
                                 .iter()
@@ -181,17 +207,12 @@ impl Look<'_> {
         rows
     }
 
-    async fn of_nodes(&mut self, asker: &Asker, within: Duration) -> Vec<EventRow> {
-        let nodes = match self.events.node.as_slice() {
-            [] => match nodes(asker.any()).await {
-                Ok(nodes) => nodes,
-                Err(failure) => {
-                    self.silent.insert(options::sentence(&failure));
-                    return Vec::new();
-                }
-            },
-            named => named.to_vec(),
-        };
+    async fn of_nodes(
+        &mut self,
+        asker: &Asker,
+        nodes: Vec<NodeName>,
+        within: Duration,
+    ) -> Vec<EventRow> {
         let questions: Vec<(NodeName, Question)> = nodes
             .into_iter()
             .map(|node| {
@@ -235,7 +256,7 @@ impl Look<'_> {
 }
 
 /// Where a controller listens, which its operator knows it by.
-fn place(connection: &Connection) -> String {
+pub fn place(connection: &Connection) -> String {
     let url = connection.url.as_str();
     url.split_once("://").map_or(url, |(_, place)| place).into()
 }

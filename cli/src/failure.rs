@@ -8,7 +8,10 @@ use socket::{client::AskError, words::Reason};
 use thiserror::Error;
 use tonic::{Code, Status};
 
-use crate::attach::{engine::EngineError, sandbox::SandboxError};
+use crate::{
+    attach::{engine::EngineError, sandbox::SandboxError},
+    support::ArchiveError,
+};
 
 #[derive(Debug, Error)]
 pub enum Failure {
@@ -54,6 +57,8 @@ pub enum Failure {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error("cannot start")]
     Runtime(#[source] io::Error),
     #[error("cannot write the output")]
@@ -82,6 +87,7 @@ impl Failure {
             | Self::WatchEnded { .. }
             | Self::Sandbox(_)
             | Self::Engine(_)
+            | Self::Archive(_)
             | Self::Runtime(_)
             | Self::Output(_) => Exit::Failed,
             Self::ReaderGone => Exit::Done,

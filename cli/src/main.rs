@@ -32,6 +32,7 @@ mod perf;
 mod seconds;
 mod status;
 mod subnet;
+mod support;
 mod test;
 mod token;
 mod trace;
@@ -140,6 +141,8 @@ enum Command {
     Mesh(mesh::Mesh),
     /// What happened, at controllers and on nodes
     Events(events::Events),
+    /// One archive of all that helps to find a fault, without secrets
+    SupportBundle(support::Bundle),
     /// Join a network namespace of this host to a network
     Attach(Box<attach::Attach>),
     /// End what `weft attach` began
@@ -195,6 +198,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Perf(perf) => perf::run(perf, &reach, &output).await,
         Command::Mesh(mesh) => mesh::run(mesh, &reach, &output).await,
         Command::Events(events) => events::run(events, &reach, &output).await,
+        Command::SupportBundle(bundle) => support::run(bundle, &reach, &output).await,
         // These ask the agent of this host, and nothing else is under way meanwhile.
         Command::Attach(attach) => attach::run(*attach, within, &output),
         Command::Detach(detach) => detach::run(detach, within, &output),

@@ -77,7 +77,7 @@ pub async fn run(verb: Verb, connection: &Connection, output: &Output) -> Result
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct OperatorRow {
+pub struct OperatorRow {
     name: String,
     role: String,
     id: String,

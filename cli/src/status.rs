@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     output::Output,
 };
-use report::Report;
+pub use report::Report;
 
 mod line;
 mod report;
@@ -73,6 +73,11 @@ pub async fn run(ask: Ask, reach: &Reach, output: &Output) -> Result<Exit, Failu
     let height = output.height.filter(|_| !ask.all);
     output.print(&report, || report.text(output.now_ms, output.width, height))?;
     Ok(exit)
+}
+
+/// With all nodes.
+pub async fn whole(reach: &Reach) -> Result<Report, Failure> {
+    Report::of(look(reach, u32::MAX).await, usize::MAX)
 }
 
 /// Asks every controller.

@@ -63,7 +63,7 @@ pub struct Whose {
 }
 
 #[derive(Debug, Serialize)]
-struct ReservationRow {
+pub struct ReservationRow {
     network: String,
     node: String,
     subnets: Vec<String>,

@@ -47,6 +47,8 @@ fn what_the_documents_say_can_be_typed() {
         "weft status --wait 30s -o json",
         "weft status --all",
         "weft mesh --network blue --all -o json",
+        "weft support-bundle --node a,b --to /tmp/a.tar --force",
+        "weft support-bundle --all-nodes",
         "weft events --since 24h --node a,b --level warn --limit 10 --watch",
         "weft --log-format json --config weft.toml status",
     ] {
@@ -80,6 +82,7 @@ fn what_is_wrong_on_its_face_never_reaches_a_controller() {
         "weft endpoint watch --since 7",
         "weft endpoint show",
         "weft events --level loud",
+        "weft support-bundle --node a --all-nodes",
         "weft events --limit 0",
         "weft events --since yesterday",
         "weft endpoint list --here --node a",

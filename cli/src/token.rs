@@ -93,7 +93,7 @@ struct Made {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct TokenRow {
+pub struct TokenRow {
     id: String,
     kind: String,
     name: Option<String>,

@@ -9,19 +9,39 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use options::Events;
+use options::Process;
 use overlay::event::Wish;
 use proto::v1;
 use serde_json::{Value, json};
 
-use crate::{keeper::Keeper, metrics::Metrics, services::status::report};
+use crate::{
+    keeper::{Failure, Keeper, State},
+    metrics::Metrics,
+    services::status::report,
+};
 
 #[derive(Clone)]
 pub struct Ops {
     pub keeper: Keeper,
     pub metrics: Metrics,
     pub store: Arc<str>,
-    pub events: Events,
+    pub process: Process,
+}
+
+impl Ops {
+    /// All that is counted and measured, as Prometheus reads it.
+    pub async fn metrics(&self) -> Result<String, Failure> {
+        let counted = self.metrics.clone();
+        let sample = move |state: &mut State| counted.sample(state, state.clock.now());
+        self.keeper.with(sample).await?;
+        Ok(self.metrics.text())
+    }
+
+    pub async fn status(&self) -> Result<Value, Failure> {
+        let store = self.store.clone();
+        let report = self.keeper.with(move |state| report(state, &store, 0));
+        Ok(json(&report.await?))
+    }
 }
 
 pub fn router(ops: Ops) -> Router {
@@ -35,16 +55,11 @@ pub fn router(ops: Ops) -> Router {
 }
 
 async fn metrics(With(ops): With<Ops>) -> Response {
-    let counted = ops.metrics.clone();
-    let sampled = ops
-        .keeper
-        .with(move |state| counted.sample(state, state.clock.now()))
-        .await;
-    if sampled.is_err() {
+    let Ok(text) = ops.metrics().await else {
         return stopping();
-    }
+    };
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], ops.metrics.text()).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 /// The process works: its keeper answers.
@@ -69,11 +84,10 @@ async fn ready(With(ops): With<Ops>) -> Response {
 }
 
 async fn status(With(ops): With<Ops>) -> Response {
-    let store = ops.store.clone();
-    match ops.keeper.with(move |state| report(state, &store, 0)).await {
-        Ok(report) => {
+    match ops.status().await {
+        Ok(status) => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
-            (kind, json(&report).to_string()).into_response()
+            (kind, status.to_string()).into_response()
         }
         Err(_) => stopping(),
     }
@@ -84,7 +98,7 @@ async fn events(With(ops): With<Ops>, uri: Uri) -> Response {
         Ok(wish) => wish,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
-    match ops.events.wished(wish).await {
+    match ops.process.events.wished(wish).await {
         Some(events) => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
             (kind, json!(events).to_string()).into_response()

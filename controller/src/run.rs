@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use options::{Events, Notify};
+use options::{Notify, Process};
 use overlay::{
     id::ControllerId,
     record::{Controller, V1},
@@ -60,10 +60,14 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Does what was asked: a verb, or to serve.
-pub async fn run(options: Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
+pub async fn run(
+    options: Options,
+    stop: CancellationToken,
+    process: Process,
+) -> anyhow::Result<()> {
     let done = async {
         match &options.verb {
-            None => serve(&options, stop.clone(), events).await,
+            None => serve(&options, stop.clone(), process).await,
             Some(Verb::Init(init)) => initialize(init, &options).await,
             Some(Verb::Backup { file }) => carry::backup(&options, file).await,
             Some(Verb::Restore { file, force }) => carry::restore(&options, file, *force).await,
@@ -80,7 +84,7 @@ pub async fn run(options: Options, stop: CancellationToken, events: Events) -> a
 }
 
 /// Serves until `stop` is cancelled or a part fails.
-async fn serve(options: &Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
+async fn serve(options: &Options, stop: CancellationToken, process: Process) -> anyhow::Result<()> {
     options.check_plain_text()?;
     let mode = options.trust()?;
     let default_network = options.default_network()?;
@@ -93,7 +97,7 @@ async fn serve(options: &Options, stop: CancellationToken, events: Events) -> an
     let listen = listener.local_addr().context("--listen")?;
     let ctl = ControllerId(Uuid::new_v4());
     match options.events_dir() {
-        Some(directory) => events.keep_in(directory),
+        Some(directory) => process.events.keep_in(directory),
         None => info!("what happens is kept in memory alone; --data-dir keeps it over a restart"),
     }
     info!(controller = %ctl, %listen, ops = %ops_listener.local_addr()?, store = %described, "starting");
@@ -145,7 +149,13 @@ async fn serve(options: &Options, stop: CancellationToken, events: Events) -> an
         keeper: keeper.clone(),
         metrics: metrics.clone(),
     };
-    let fleet = Fleet::new(keeper.clone(), ctl, events.clone());
+    let ops = Ops {
+        keeper: keeper.clone(),
+        metrics: metrics.clone(),
+        store: described.clone(),
+        process,
+    };
+    let fleet = Fleet::new(ctl, ops.clone());
     let server = services(gate, agents, desk, fleet, &described, &parts.doors)?
         .add_service(health_service)
         .serve_with_incoming_shutdown(
@@ -157,12 +167,7 @@ async fn serve(options: &Options, stop: CancellationToken, events: Events) -> an
             error!(%error, "the gRPC server failed");
         }
     });
-    let router = ops::router(Ops {
-        keeper: keeper.clone(),
-        metrics,
-        store: described,
-        events,
-    });
+    let router = ops::router(ops);
     let closed = parts.doors.clone().cancelled_owned();
     parts.start("the ops server", async move {
         if let Err(error) = axum::serve(ops_listener, router)

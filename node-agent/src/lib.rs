@@ -27,5 +27,6 @@ pub mod session;
 pub mod show;
 pub mod status;
 pub mod subnet_env;
+pub mod support;
 pub mod trace;
 pub mod trial;

@@ -35,6 +35,7 @@ use crate::{
     metrics::Metrics,
     probe::{Asking, Courses, Wishes},
     status::Status,
+    support::{self, Support},
     trace,
     trial::{self, Trials},
 };
@@ -90,6 +91,7 @@ pub struct Doors {
     pub trials: Trials,
     pub metrics: Metrics,
     pub events: Events,
+    pub support: Support,
 }
 
 impl Doors {
@@ -115,6 +117,7 @@ impl Doors {
             .merge(trace::routes(self.endpoints.clone()))
             .merge(doctor::routes(self.doctor.clone()))
             .merge(trial::routes(self.trials.clone()))
+            .merge(support::routes(self.support.clone()))
             .merge(self.ops())
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs, net::IpAddr, time::Duration};
 
 use anyhow::Context;
-use options::{BadUsage, Events, Notify};
+use options::{BadUsage, Notify, Process};
 use overlay::{name::NodeName, trust::Token};
 use proto::v1;
 use tokio::{
@@ -35,6 +35,7 @@ use crate::{
     reconcile::{Listeners, Reconciler, Settings},
     session::{Endpoints, Joins, Known, Member, SessionError, keep},
     show, subnet_env,
+    support::Support,
     trial::Trials,
 };
 
@@ -45,17 +46,21 @@ const BACKLOG: usize = 64;
 /// A controller's name that is not resolved by then does not help to find the uplink.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
 
-pub async fn run(options: Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
+pub async fn run(
+    options: Options,
+    stop: CancellationToken,
+    process: Process,
+) -> anyhow::Result<()> {
     match &options.verb {
         None if options.dry_run => dry_run::run(&options).await,
-        None => serve(options, stop, events).await,
+        None => serve(options, stop, process).await,
         Some(Verb::Status { output }) => show::status(&options.socket, *output),
         Some(Verb::Join(join)) => match (&join.network, join.token()?) {
             (Some(network), _) => show::join(&options.socket, network).await,
             (None, Some(token)) if join.exit => enter(&options, &token).await,
             (None, Some(token)) => {
                 enter(&options, &token).await?;
-                serve(options, stop, events).await
+                serve(options, stop, process).await
             }
             (None, None) => Ok(()),
         },
@@ -87,11 +92,11 @@ async fn enter(options: &Options, token: &Token) -> anyhow::Result<()> {
         .await
 }
 
-async fn serve(options: Options, stop: CancellationToken, events: Events) -> anyhow::Result<()> {
+async fn serve(options: Options, stop: CancellationToken, process: Process) -> anyhow::Result<()> {
     options.check_plain_text()?;
     let node = node_name(&options)?;
     let _alone = (StateLock::take(&options.state_dir)?, KernelLock::take()?);
-    events.keep_in(&options.state_dir);
+    process.events.keep_in(&options.state_dir);
     let mut identity = Identity::open(&options.state_dir)?;
     info!(%node, id = %identity.id(), networks = options.networks.len(), "starting");
     let access = Access::open(&options.state_dir, &node, identity.id())?;
@@ -143,7 +148,11 @@ async fn serve(options: Options, stop: CancellationToken, events: Events) -> any
         },
         trials: Trials::new(door, ask.clone()),
         metrics: metrics.clone(),
-        events,
+        events: process.events,
+        support: Support {
+            mac: identity.mac(),
+            in_force: process.in_force,
+        },
     };
     let socket = local::listen(&options.socket).context("--socket")?;
     let docker = docker::serve(

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    sync::Arc,
 };
 
 use clap::Parser;
@@ -12,15 +13,23 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Common, Events, Exit, parse, sentence};
+use crate::{Common, Events, Exit, in_force, parse, sentence};
+
+/// What a daemon knows of itself.
+#[derive(Debug, Clone)]
+pub struct Process {
+    pub events: Events,
+    /// Its options in force, without secrets.
+    pub in_force: Arc<str>,
+}
 
 /// Runs a daemon from its arguments to its exit code. `run` gets a token that is
-/// cancelled when the process is told to stop, and the events of this process, which have so
-/// much room.
+/// cancelled when the process is told to stop, and what this process knows of itself; its
+/// events have so much room.
 pub fn serve<T: Parser, F>(
     common: impl FnOnce(&T) -> &Common,
     room: usize,
-    run: impl FnOnce(T, CancellationToken, Events) -> F,
+    run: impl FnOnce(T, CancellationToken, Process) -> F,
 ) -> Exit
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -50,7 +59,9 @@ where
     let done = runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(cancel_on_signal(stop.clone()));
-        run(options, stop, events.clone()).await
+        let in_force = in_force::<T>().into();
+        let events = events.clone();
+        run(options, stop, Process { events, in_force }).await
     });
     // What still runs is of no use to anybody any more.
     runtime.shutdown_background();

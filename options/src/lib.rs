@@ -39,17 +39,19 @@ pub mod log;
 mod nearest;
 pub mod notify;
 pub mod pages;
+pub mod scrub;
 pub mod table;
 mod written;
 
 pub use address::parse_address;
 pub use ask::Ask;
-pub use daemon::serve;
+pub use daemon::{Process, serve};
 pub use duration::{format_duration, parse_duration};
 pub use events::Events;
 pub use exit::{BadUsage, Exit, NotReady};
 pub use log::{Common, LogFormat};
 pub use notify::Notify;
+pub use scrub::scrub;
 
 /// Where config files are.
 const DIRECTORY: &str = "/etc/weft";
@@ -95,7 +97,18 @@ pub fn parse<T: Parser>() -> T {
     process::exit(code as i32)
 }
 
-/// The same for the given arguments (the first is the program's name), with a
+/// What `--print-config` says of the arguments of this process.
+fn in_force<T: Parser>() -> String {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    args.insert(args.len().min(1), "--print-config".into());
+    match parse_from::<T>(args, |path| fs::read_to_string(path)) {
+        Err(Stop::Answer(text)) => scrub(&text),
+        Err(other) => format!("# {}\n", sentence(&other)),
+        Ok(_) => String::new(),
+    }
+}
+
+/// The same as [`parse`] for the given arguments (the first is the program's name), with a
 /// reader for the config file.
 pub fn parse_from<T: Parser>(
     args: impl IntoIterator<Item = impl Into<OsString>>,

@@ -5,13 +5,15 @@
 use crate::trust::Role;
 
 /// `*` is any one segment of a path.
-const DOORS: [(&str, &str, Role); 18] = [
+const DOORS: [(&str, &str, Role); 20] = [
     ("GET", "/healthz", Role::Reader),
     ("GET", "/readyz", Role::Reader),
     ("GET", "/status", Role::Reader),
     ("GET", "/metrics", Role::Reader),
     ("GET", "/probes", Role::Reader),
     ("GET", "/events", Role::Reader),
+    ("GET", "/kernel", Role::Reader),
+    ("GET", "/options", Role::Reader),
     ("GET", "/endpoints", Role::Reader),
     ("GET", "/ipam", Role::Reader),
     ("POST", "/ipam/check", Role::Reader),

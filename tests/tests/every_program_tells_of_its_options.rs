@@ -161,7 +161,12 @@ fn every_verb_has_a_manual_page_with_every_flag() -> Result<()> {
             assert_eq!(section, if is_daemon { "8" } else { "1" }, "{file}");
             let page = fs::read_to_string(directory.path().join(file))?.replace('\\', "");
             let words = name.strip_prefix(program).context("its program's name")?;
-            let mut words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
+            let mut words: Vec<&str> = match words.trim_start_matches('-') {
+                "" => Vec::new(),
+                // One verb, and no other has a dash.
+                verb @ "support-bundle" => vec![verb],
+                verbs => verbs.split('-').collect(),
+            };
             let is_verb = !words.is_empty();
             // Its help is one for all verbs.
             if program == "weft-cni" && !is_verb {

@@ -1,9 +1,9 @@
-//! What is asked of a node's agent goes through its session; and what happened here.
+//! What is asked of a node's agent goes through its session; what is asked of this
+//! controller itself: what happened, and all that it tells of itself.
 
 use std::time::Duration;
 
 use futures_util::SinkExt;
-use options::Events;
 use overlay::{
     afar::{self, LONGEST_QUESTION},
     id::ControllerId,
@@ -19,7 +19,8 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{invalid, status};
 use crate::{
-    keeper::{Keeper, State},
+    keeper::State,
+    ops::Ops,
     roster::{Asking, LineError},
 };
 
@@ -29,20 +30,15 @@ const WITHIN: Duration = Duration::from_secs(10);
 const LONGEST_WITHIN: Duration = Duration::from_secs(120);
 
 pub struct Fleet {
-    keeper: Keeper,
     room: Semaphore,
     ctl: ControllerId,
-    events: Events,
+    ops: Ops,
 }
 
 impl Fleet {
-    pub fn new(keeper: Keeper, ctl: ControllerId, events: Events) -> Self {
-        Self {
-            keeper,
-            room: Semaphore::new(MOST),
-            ctl,
-            events,
-        }
+    pub fn new(ctl: ControllerId, ops: Ops) -> Self {
+        let room = Semaphore::new(MOST);
+        Self { room, ctl, ops }
     }
 
     async fn relay(
@@ -53,7 +49,7 @@ impl Fleet {
     ) -> Result<v1::AskResponse, Status> {
         let _room = self.room.acquire().await;
         let of = node.clone();
-        let found = self.keeper.with(move |state| line(state, &of)).await;
+        let found = self.ops.keeper.with(move |state| line(state, &of)).await;
         let mut asking = found.map_err(|failure| status(&failure))??;
         let message = Message::Ask(v1::Ask {
             id: asking.id,
@@ -109,11 +105,26 @@ impl v1::fleet_service_server::FleetService for Fleet {
         request: Request<v1::EventsRequest>,
     ) -> Result<Response<v1::EventsResponse>, Status> {
         let wish = decode::wish(request.get_ref()).map_err(|error| invalid(&error))?;
-        let events = self.events.wished(wish).await;
+        let events = self.ops.process.events.wished(wish).await;
         let events = events.ok_or_else(|| Status::unavailable("this controller is stopping"))?;
         Ok(Response::new(v1::EventsResponse {
             controller: self.ctl.to_string(),
             events: events.into_iter().map(encode::event).collect(),
+        }))
+    }
+
+    async fn inspect(
+        &self,
+        _: Request<v1::InspectRequest>,
+    ) -> Result<Response<v1::InspectResponse>, Status> {
+        let told = self.ops.status().await;
+        let metrics = self.ops.metrics().await;
+        Ok(Response::new(v1::InspectResponse {
+            controller: self.ctl.to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            status: told.map_err(|failure| status(&failure))?.to_string(),
+            metrics: metrics.map_err(|failure| status(&failure))?,
+            options: self.ops.process.in_force.to_string(),
         }))
     }
 }

@@ -68,7 +68,7 @@ pub fn need(path: &str) -> Option<Need> {
         ) => ADMIN,
         ("weft.v1.EndpointService", "List" | "Watch")
         // What changes something on a node needs more: `overlay::afar`.
-        | ("weft.v1.FleetService", "Ask" | "Events")
+        | ("weft.v1.FleetService", "Ask" | "Events" | "Inspect")
         | ("weft.v1.LeaseService", "Get" | "List" | "Watch" | "ListReservations")
         | ("weft.v1.NetworkService", "Get" | "List")
         | ("weft.v1.NodeService", "Get" | "List")

@@ -27,6 +27,7 @@ EndpointService/List                   reader admin
 EndpointService/Watch                  reader admin
 FleetService/Ask                       reader admin
 FleetService/Events                    reader admin
+FleetService/Inspect                   reader admin
 LeaseService/Acquire                          admin
 LeaseService/Renew                            admin
 LeaseService/Release                          admin
