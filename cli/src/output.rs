@@ -1,6 +1,6 @@
 //! What is listed or shown, as a table, JSON or YAML on standard output.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use options::{clock, table};
@@ -113,7 +113,7 @@ impl Output {
     /// What was done, for a person. A program has the exit code.
     pub fn done(&self, sentence: &str) -> Result<(), Failure> {
         match self.format {
-            Format::Table | Format::Wide => write(&format!("{sentence}\n")),
+            Format::Table | Format::Wide => write(&format!("{}\n", table::plain(sentence))),
             Format::Json | Format::Yaml => Ok(()),
         }
     }
@@ -163,13 +163,23 @@ pub fn some(text: String) -> Option<String> {
 
 /// A line on standard error, where nobody may be there to read it.
 pub fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", table::plain(line));
 }
 
 /// Something that is printed as it came.
 pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
+    if out.is_terminal() {
+        let text = String::from_utf8_lossy(bytes);
+        for line in text.split_inclusive('\n') {
+            let (line, end) = line
+                .strip_suffix('\n')
+                .map_or((line, ""), |line| (line, "\n"));
+            out.write_all((table::plain(line) + end).as_bytes())?;
+        }
+    } else {
+        out.write_all(bytes)?;
+    }
     Ok(out.flush()?)
 }
 

@@ -1,7 +1,7 @@
 //! The controller's options.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -234,6 +234,17 @@ impl Options {
             }
             tracing::warn!(%address, "serving plain text beyond this machine, as --insecure says");
         }
+        // Who can write there makes itself an admin.
+        let is_far = |url: &&String| url.starts_with("http://") && !is_local(url);
+        if certified
+            && self.store == StoreKind::Etcd
+            && let Some(url) = self.etcd_endpoints.iter().find(is_far)
+            && !self.insecure
+        {
+            return Err(usage(format!(
+                "--etcd-endpoints {url} would carry tokens and roles in plain text; say https://, or --insecure if the network is trusted"
+            )));
+        }
         Ok(())
     }
 
@@ -352,6 +363,14 @@ impl Options {
             tls: self.etcd_ca.clone().map(|ca| EtcdTls { ca, identity }),
         })
     }
+}
+
+/// Of an endpoint such as `http://[::1]:2379`.
+fn is_local(url: &str) -> bool {
+    let uri = url.parse::<tonic::transport::Uri>().ok();
+    let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn usage(problem: String) -> anyhow::Error {

@@ -7,7 +7,6 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,7 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
     time::{Instant, Sleep, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,7 +24,11 @@ use tracing::{debug, warn};
 
 use crate::{
     metrics::Metrics,
-    trust::{Door, Identity, door::Passed},
+    trust::{
+        Door, Identity,
+        door::Passed,
+        places::{Place, Strangers},
+    },
 };
 
 /// Who is at the other end.
@@ -44,7 +47,7 @@ pub struct Connection {
     /// When it ends by itself: who is known, until the first word.
     end: Option<Pin<Box<Sleep>>>,
     /// Of a stranger: one of a bounded number.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -55,9 +58,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Both for T {}
 const BACKLOG: u32 = 4096;
 /// Who connects says something within this time.
 const FIRST_WORD: Duration = Duration::from_secs(10);
-/// Who has no certificate is served so long, and so many of them at once.
+/// Who has no certificate is served so long.
 const STRANGERS_STAY: Duration = Duration::from_secs(60);
-const MOST_STRANGERS: usize = 1024;
 /// Connections that are through the door, and not taken yet.
 const THROUGH: usize = 64;
 /// How often it is said that connections cannot be accepted.
@@ -85,7 +87,7 @@ pub fn connections(
 ) -> ReceiverStream<io::Result<Connection>> {
     let (through, taken) = mpsc::channel(THROUGH);
     tokio::spawn(async move {
-        let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+        let strangers = Strangers::default();
         let mut complained: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
@@ -127,7 +129,7 @@ struct Arrival {
     stream: TcpStream,
     address: SocketAddr,
     kill: CancellationToken,
-    strangers: Arc<Semaphore>,
+    strangers: Strangers,
 }
 
 async fn pass(
@@ -162,9 +164,9 @@ async fn pass(
     };
     let place = match identity {
         Identity::Plain | Identity::Certified(_) => None,
-        Identity::Stranger | Identity::Unencrypted => match strangers.try_acquire_owned() {
-            Ok(place) => Some(place),
-            Err(_) => return debug!(%address, "too many connections without a certificate"),
+        Identity::Stranger | Identity::Unencrypted => match strangers.place(address.ip()) {
+            Some(place) => Some(place),
+            None => return debug!(%address, "too many connections without a certificate"),
         },
     };
     let peer = Peer {
@@ -177,7 +179,7 @@ async fn pass(
 }
 
 impl Connection {
-    fn new(stream: Box<dyn Both>, peer: Peer, place: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(stream: Box<dyn Both>, peer: Peer, place: Option<Place>) -> Self {
         let killed = Box::pin(peer.kill.clone().cancelled_owned());
         let end = if place.is_some() {
             STRANGERS_STAY

@@ -99,6 +99,7 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::TokenExpired { .. }
         | Refusal::TokenRevoked { .. }
         | Refusal::TokenUsed { .. }
+        | Refusal::HasCertificate { .. }
         | Refusal::TokenOfAnother { .. }
         | Refusal::TokenOfOperator { .. }
         | Refusal::TokenOfNode { .. } => Code::PermissionDenied,
@@ -108,10 +109,13 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::HeldByAgent { .. }
         | Refusal::AgentConnected { .. }
         | Refusal::UnderlayTaken { .. }
+        | Refusal::MacTaken { .. }
         | Refusal::HoldsAnother { .. }
         | Refusal::Unreadable { .. }
         | Refusal::NothingToDo => Code::FailedPrecondition,
-        Refusal::Exhausted { .. } | Refusal::TooManyEndpoints { .. } => Code::ResourceExhausted,
+        Refusal::Exhausted { .. }
+        | Refusal::EndpointsTooLarge { .. }
+        | Refusal::TooManyEndpoints { .. } => Code::ResourceExhausted,
         Refusal::Busy { .. } => Code::Unavailable,
         Refusal::SessionOver { .. } => Code::Aborted,
     }

@@ -13,6 +13,7 @@ pub mod door;
 pub mod gate;
 pub mod identity;
 pub mod init;
+pub mod places;
 pub mod rate;
 pub mod seal;
 

@@ -109,8 +109,11 @@ fn forget_key(path: &Path) -> Result<(), CredentialsError> {
     }
 }
 
-fn key_file(path: &Path) -> PathBuf {
-    path.with_extension("key")
+/// Where the key is that is kept for asking.
+pub fn key_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".key");
+    name.into()
 }
 
 /// A file that only its owner can read, if there is one.
@@ -130,7 +133,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, CredentialsError> {
 /// Beside the old file first, then in its place.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CredentialsError> {
     let write = || {
-        let directory = path.parent().unwrap_or(Path::new("."));
+        let named = path.parent().filter(|named| !named.as_os_str().is_empty());
+        let directory = named.unwrap_or(Path::new("."));
         fs::create_dir_all(directory)?;
         let new = path.with_extension("new");
         match fs::remove_file(&new) {

@@ -10,7 +10,7 @@ mod pin;
 mod request;
 
 pub use connect::{Line, Trust};
-pub use file::{Credentials, CredentialsError};
+pub use file::{Credentials, CredentialsError, key_file};
 pub use request::{RequestError, join, login, renew};
 
 #[cfg(test)]

@@ -56,9 +56,7 @@ fn a_key_is_kept_until_there_is_a_certificate_for_it() {
     assert_eq!(kept_key(&file).unwrap(), None);
     keep_key(&file, "the key").unwrap();
     assert_eq!(kept_key(&file).unwrap().as_deref(), Some("the key"));
-    let mode = fs::metadata(file.with_extension("key"))
-        .unwrap()
-        .permissions();
+    let mode = fs::metadata(key_file(&file)).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
     held().write(&file).unwrap();
     assert_eq!(kept_key(&file).unwrap(), None);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use credentials::key_file;
 use overlay::{
     datapath::{plan::farewell, step::Step},
     record::Mac,
@@ -48,7 +49,7 @@ pub fn run(state_dir: &Path, socket: &Path, forget: bool) -> anyhow::Result<()> 
     if forget {
         remove(&identity)?;
         remove(&state_dir.join(access::FILE))?;
-        remove(&state_dir.join(access::FILE).with_extension("key"))?;
+        remove(&key_file(&state_dir.join(access::FILE)))?;
         for file in options::events::FILES {
             remove(&state_dir.join(file))?;
         }

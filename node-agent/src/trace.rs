@@ -37,6 +37,7 @@ async fn trace(With(door): With<Door>, body: Bytes) -> Response {
 }
 
 async fn facts(door: &Door, question: Question) -> Result<Facts, Refusal> {
+    are_known(door, &question).await?;
     let mut listed = door.list().await?.into_iter();
     let endpoint = listed
         .find(|shown| Some(shown.id) == question.container)
@@ -45,6 +46,20 @@ async fn facts(door: &Door, question: Question) -> Result<Facts, Refusal> {
     let broken = |why: String| Refusal::new(Reason::Kernel, why);
     let looked = looked.map_err(|error| broken(error.to_string()))?;
     looked.map_err(|error| broken(options::sentence(&error)))
+}
+
+/// Nobody has this host send to what is no part of the network.
+async fn are_known(door: &Door, question: &Question) -> Result<(), Refusal> {
+    let mut grounds = door.grounds().await?.into_iter();
+    let ground = grounds.find(|ground| ground.vni == question.vni);
+    let pools = ground.map(|ground| ground.pools).unwrap_or_default();
+    for address in [question.from, question.to] {
+        if !pools.iter().any(|pool| pool.holds(address)) {
+            let text = format!("{address} is in no network of VNI {} here", question.vni);
+            return Err(Refusal::new(Reason::NotJoined, text));
+        }
+    }
+    Ok(())
 }
 
 fn look(question: &Question, endpoint: Option<&Endpoint>) -> Result<Facts, NetlinkError> {

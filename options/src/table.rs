@@ -93,14 +93,17 @@ pub fn padded(row: Vec<String>, widths: &[usize]) -> String {
 
 /// Nothing in a cell may break its line or reach the terminal as a command.
 fn printable(row: Vec<String>) -> Vec<String> {
-    let shown = |cell: String| {
-        if cell.is_empty() {
-            return "-".to_string();
-        }
-        let visible = |c: char| if c.is_control() { ' ' } else { c };
-        cell.chars().map(visible).collect()
+    let shown = |cell: String| match cell.is_empty() {
+        true => "-".to_string(),
+        false => plain(&cell),
     };
     row.into_iter().map(shown).collect()
+}
+
+/// A text without what a terminal would take for a command, on one line.
+pub fn plain(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(visible).collect()
 }
 
 #[cfg(test)]

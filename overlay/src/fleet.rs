@@ -99,11 +99,11 @@ pub fn spec() -> NetworkSpec {
     }
 }
 
-pub fn vtep(underlay: Option<u8>) -> Vtep {
+pub fn vtep(machine: u8, underlay: Option<u8>) -> Vtep {
     let address = |last| IpAddr::from([192, 0, 2, last]);
     Vtep {
         underlay: underlay.map(address),
-        mac: underlay.map(|last| crate::record::Mac([2, 0, 0, 0, 0, last])),
+        mac: underlay.map(|_| crate::record::Mac([2, 0, 0, 0, 0, machine])),
     }
 }
 

@@ -50,6 +50,9 @@ pub struct Node {
     pub v: V1,
     pub id: NodeId,
     pub joined_at: WallMs,
+    /// It has had a certificate: another one takes more than any token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub certified: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 use std::{env, net::IpAddr, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use overlay::trial::{Open, Opened, Place};
 use tests::{
     engine::Booted,
     lab::{Lab, Pinger},
@@ -102,6 +103,15 @@ fn installed_watched_upgraded_removed_and_purged() -> Result<()> {
     let pings = attach(&debian)?;
     let named = debian.done("ip route show proto weft")?;
     ensure!(named.contains("unreachable"), "{named}");
+    // With the few rights that it has there it finds all well, and makes namespaces.
+    debian.done("weft doctor")?;
+    let open = Open {
+        network: "default".parse()?,
+        place: Place::Endpoint,
+        life_ms: 5_000,
+    };
+    let opened: Opened = debian.client().ask("POST", "/trials", Some(&open))?;
+    ensure!(opened.targets.len() == 2, "{opened:?}");
     let complaints =
         debian.done("journalctl --no-pager -o cat -u weft-agent -u weft-controller")?;
     for refusal in ["not permitted", "denied", "Read-only"] {

@@ -30,6 +30,7 @@ use crate::{
     trust::{
         Authority,
         authority::{Asked, SignError},
+        places::neighbourhood,
         rate::Rate,
         seal::{SealError, random},
     },
@@ -273,7 +274,7 @@ impl Desk {
     fn stranger<T>(&self, request: &Request<T>) -> Result<Arc<Authority>, Status> {
         let authority = self.authority()?;
         let address = peer(request).address.map(|address| address.ip());
-        let address = address.map_or(IpAddr::from([0; 4]), |address| address.to_canonical());
+        let address = address.map_or(IpAddr::from([0; 4]), neighbourhood);
         if !self.rate.take(address) {
             warn!(%address, "too many attempts to join or log in");
             let mut status = Status::resource_exhausted(

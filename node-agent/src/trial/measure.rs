@@ -123,19 +123,19 @@ fn latency(to: Target, time: Duration) -> io::Result<Measured> {
         let sent = Instant::now();
         socket.send(&question(nonce, LENGTH))?;
         let mut packet = [0; LENGTH + 1];
-        loop {
+        let mut back = None;
+        // Somebody who sends something else does not hold it up.
+        while back.is_none() && sent.elapsed() < LOST_AFTER {
             match socket.recv(&mut packet) {
-                Ok(length) if answers(&packet[..length], nonce) => {
-                    took.push(u32::try_from(us(sent.elapsed())).unwrap_or(u32::MAX));
-                    break;
-                }
+                Ok(length) if answers(&packet[..length], nonce) => back = Some(sent.elapsed()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    lost += 1;
-                    break;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
+        }
+        match back {
+            Some(after) => took.push(u32::try_from(us(after)).unwrap_or(u32::MAX)),
+            None => lost += 1,
         }
     }
     took.sort_unstable();

@@ -21,7 +21,8 @@ use super::place::Place;
 
 /// So often a thread that waits looks whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Whoever connects and says nothing keeps others waiting so long.
+const PATIENCE: Duration = Duration::from_secs(2);
 pub const BUFFER: usize = 256 << 10;
 /// What a connection wants, after the trial's id.
 pub const TAKE: u8 = b'T';
@@ -153,13 +154,13 @@ fn accept(listener: &TcpListener, id: TrialId, counted: &AtomicU64, until: &Unti
     while !until.is_over() {
         match listener.accept() {
             // Whoever asked finds out that nothing comes.
-            Ok((stream, _)) => drop(serve(stream, id, counted)),
+            Ok((stream, _)) => drop(serve(stream, id, counted, until)),
             Err(_) => thread::sleep(LOOK_EVERY / 5),
         }
     }
 }
 
-fn serve(mut stream: TcpStream, id: TrialId, counted: &AtomicU64) -> io::Result<()> {
+fn serve(mut stream: TcpStream, id: TrialId, counted: &AtomicU64, until: &Until) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -174,6 +175,7 @@ fn serve(mut stream: TcpStream, id: TrialId, counted: &AtomicU64) -> io::Result<
             let mut bytes = 0;
             loop {
                 match stream.read(&mut buffer)? {
+                    _ if until.is_over() => return Ok(()),
                     0 => break bytes,
                     read => bytes += read as u64,
                 }

@@ -23,6 +23,8 @@ use crate::{
 
 /// The endpoints that one node may have in one network.
 pub const MOST: usize = 4096;
+/// Names and labels of all of them together.
+const MOST_BYTES: usize = 8 << 20;
 /// Records written in one transaction, and their bytes: well below what etcd takes.
 const AT_ONCE: usize = 48;
 const BYTES_AT_ONCE: usize = 256 * 1024;
@@ -257,7 +259,23 @@ fn bound(space: &Space, teller: &Teller, news: &News, gone: usize) -> Result<(),
         Extent::Whole(all) => all.len() <= MOST,
     };
     if fits {
-        return Ok(());
+        let kept = attached
+            .of(node)
+            .filter(|(id, _)| !news.set.contains_key(id));
+        let kept = kept.map(|(_, endpoint)| endpoint.value.public.size());
+        let new = news.set.values().map(|public| public.size());
+        let most = match &news.extent {
+            Extent::Changes => MOST_BYTES,
+            Extent::Part | Extent::Whole(_) => 2 * MOST_BYTES,
+        };
+        if kept.chain(new).sum::<usize>() <= most {
+            return Ok(());
+        }
+        return Err(Refusal::EndpointsTooLarge {
+            network: teller.network.clone(),
+            node: node.clone(),
+            most_mb: MOST_BYTES >> 20,
+        });
     }
     Err(Refusal::TooManyEndpoints {
         network: teller.network.clone(),

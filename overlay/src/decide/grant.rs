@@ -52,6 +52,7 @@ impl Grant<'_> {
             return Err(Refusal::name_taken(view.registry, view.now, self.node, ids));
         }
         txn.expect(key.clone(), held.map_or(0, |held| held.revision));
+        self.check_mac(space)?;
         let lease = match held {
             Some(held) => self.returning(view, held),
             None => self.new_lease(view, txn, space, &network.value)?,
@@ -60,6 +61,26 @@ impl Grant<'_> {
         self.claim_underlay(view, txn, space, old, lease.underlay)?;
         txn.put(key, record::encode(&lease));
         Ok(lease)
+    }
+
+    /// Who has another's MAC would be sent what is that one's. Not compared by the store:
+    /// of two machines that come with one MAC at the same moment, both may get in.
+    fn check_mac(&self, space: &Space) -> Result<(), Refusal> {
+        let Some(mac) = self.vtep.mac else {
+            return Ok(());
+        };
+        let is_anothers = |holder: &&NodeName| {
+            let lease = space.leases().get(*holder);
+            lease.is_some_and(|lease| lease.value.node_id != self.id)
+        };
+        match space.nodes_with(mac).find(is_anothers) {
+            None => Ok(()),
+            Some(holder) => Err(Refusal::MacTaken {
+                network: self.network.clone(),
+                mac,
+                holder: holder.clone(),
+            }),
+        }
     }
 
     fn returning(&self, view: &View<'_>, held: &Stored<Lease>) -> Lease {

@@ -42,7 +42,7 @@ pub fn acquire(view: &View<'_>, ask: &Acquire) -> Result<Decision<Lease>, Refusa
         .get(&ask.node)
         .map(|node| node.value.id);
     let id = ask.id.or(known).unwrap_or(ask.new_id);
-    admit(view, &mut txn, &ask.node, id)?;
+    admit(view, &mut txn, &ask.node, id, false)?;
     let held = view.registry.lease(&ask.network, &ask.node);
     if held.is_some_and(|held| held.value.kind == LeaseKind::Agent) {
         return Err(Refusal::HeldByAgent {

@@ -10,12 +10,14 @@ use crate::{
 };
 
 /// Adds to a transaction that this machine is this node, and makes the node if
-/// there is none. A removed machine stays out.
+/// there is none; and that it has a certificate, if it comes by one. A removed machine
+/// stays out.
 pub(super) fn admit(
     view: &View<'_>,
     txn: &mut Transaction,
     name: &NodeName,
     id: NodeId,
+    certified: bool,
 ) -> Result<(), Refusal> {
     let key = Key::Node(name.clone());
     if let Some(node) = view.registry.nodes().get(name) {
@@ -27,7 +29,14 @@ pub(super) fn admit(
                 (node.value.id, id),
             ));
         }
-        txn.expect(key, node.revision);
+        txn.expect(key.clone(), node.revision);
+        if certified && !node.value.certified {
+            let node = Node {
+                certified,
+                ..node.value.clone()
+            };
+            txn.put(key, record::encode(&node));
+        }
         return Ok(());
     }
     if let Some(removed) = view.registry.removed().get(&id) {
@@ -39,6 +48,7 @@ pub(super) fn admit(
         v: V1,
         id,
         joined_at: view.now,
+        certified,
     };
     txn.put(key, record::encode(&node));
     Ok(())

@@ -9,7 +9,7 @@ use crate::{
     key::Key,
     name::{NetworkName, NodeName, OperatorName},
     network::NetworkError,
-    record::Removed,
+    record::{Mac, Removed},
     registry::Registry,
     subnet::{Family, Subnet},
     time::{Span, WallMs},
@@ -90,6 +90,14 @@ pub enum Refusal {
         "the agent of node {node} is connected; stop it first, or remove the node with `weft node remove {node}`"
     )]
     AgentConnected { node: NodeName },
+    #[error(
+        "MAC {mac} belongs to node {holder} in network {network} (a cloned disk?); give this machine an identity of its own with `weft-agent cleanup --forget`"
+    )]
+    MacTaken {
+        network: NetworkName,
+        mac: Mac,
+        holder: NodeName,
+    },
     #[error("underlay address {address} belongs to node {holder} in network {network}")]
     UnderlayTaken {
         network: NetworkName,
@@ -137,6 +145,14 @@ pub enum Refusal {
         network: NetworkName,
         node: NodeName,
     },
+    #[error(
+        "the names and labels of node {node}'s endpoints in network {network} are more than {most_mb} MB: give its containers fewer labels"
+    )]
+    EndpointsTooLarge {
+        network: NetworkName,
+        node: NodeName,
+        most_mb: usize,
+    },
     #[error("node {node} has more than {most} endpoints in network {network}")]
     TooManyEndpoints {
         network: NetworkName,
@@ -169,6 +185,10 @@ pub enum Refusal {
         of: NodeName,
         node: NodeName,
     },
+    #[error(
+        "node {node} has had a certificate already: another one takes a token made for it, `weft token create --node {node}`"
+    )]
+    HasCertificate { node: NodeName },
     #[error("token {token} is an operator's: use it with `weft login --token`")]
     TokenOfOperator { token: TokenId },
     #[error("token {token} is for a host: use it with `weft-agent join --token`")]

@@ -53,7 +53,7 @@ pub fn open(view: &View<'_>, ask: &Open) -> Result<Decision<Vec<Lease>>, Refusal
         let subject = Subject::Node(ask.node.clone(), ask.id);
         trust::standing(view.registry, view.now, &subject)?;
     }
-    admit(view, &mut txn, &ask.node, ask.id)?;
+    admit(view, &mut txn, &ask.node, ask.id, ask.certified)?;
     let key = Key::Session(ask.node.clone());
     let present = view.registry.sessions().get(&ask.node);
     txn.expect(key.clone(), present.map_or(0, |present| present.revision));
@@ -82,7 +82,7 @@ pub fn join(
 ) -> Result<Decision<Lease>, Refusal> {
     let session = own(view, node, sid)?;
     let mut txn = Transaction::default();
-    admit(view, &mut txn, node, session.value.node_id)?;
+    admit(view, &mut txn, node, session.value.node_id, false)?;
     txn.expect(Key::Session(node.clone()), session.revision);
     let lease = grant(node, session.value.node_id, membership).add(view, &mut txn)?;
     view.decided(txn, lease)

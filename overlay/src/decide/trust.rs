@@ -49,14 +49,18 @@ pub fn make_token(view: &View<'_>, id: TokenId, token: &Token) -> Result<Decisio
 pub fn revoke_token(view: &View<'_>, id: TokenId) -> Result<Decision<()>, Refusal> {
     let token = view.registry.tokens().get(&id);
     let token = token.ok_or(Refusal::NoToken { id })?;
+    let mut txn = Transaction::default();
+    revoke(view, &mut txn, id, token);
+    view.decided(txn, ())
+}
+
+fn revoke(view: &View<'_>, txn: &mut Transaction, id: TokenId, token: &Stored<Token>) {
     let revoked = Token {
         revoked_at: Some(token.value.revoked_at.unwrap_or(view.now)),
         ..token.value.clone()
     };
-    let mut txn = Transaction::default();
     txn.expect(Key::Token(id), token.revision);
     txn.put(Key::Token(id), record::encode(&revoked));
-    view.decided(txn, ())
 }
 
 /// Forgets a token whose time is long over.
@@ -93,13 +97,22 @@ pub fn join(
             });
         }
     }
-    let mut txn = Transaction::default();
-    admit(view, &mut txn, name, id)?;
     let by = User::Node {
         name: name.clone(),
         id,
     };
+    let again = is_again(&token.value, &by, brought);
+    let mut txn = Transaction::default();
     take(view, &mut txn, brought, token, by)?;
+    // The id of a machine is no secret: to be certified for it once more takes a token that
+    // was made for it.
+    let of_any = token.value.grant == Grant::Node { name: None };
+    let known = view.registry.nodes().get(name);
+    let certified = known.is_some_and(|node| node.value.id == id && node.value.certified);
+    if of_any && certified && !again {
+        return Err(Refusal::HasCertificate { node: name.clone() });
+    }
+    admit(view, &mut txn, name, id, true)?;
     view.decided(txn, ())
 }
 
@@ -115,10 +128,20 @@ pub fn login(
             token: brought.token,
         });
     };
+    let by = User::Operator { id };
+    let again = is_again(&token.value, &by, brought);
     let mut txn = Transaction::default();
-    take(view, &mut txn, brought, token, User::Operator { id })?;
-    let key = Key::Operator(name.clone());
+    take(view, &mut txn, brought, token, by)?;
     let present = view.registry.operators().get(name);
+    match present {
+        Some(present) if !(again && present.value.id == id) => {
+            return Err(Refusal::OperatorExists { name: name.clone() });
+        }
+        // Gone since: the token that made it does not make it again.
+        None if again => return Err(used(brought.token, &token.value)),
+        Some(_) | None => {}
+    }
+    let key = Key::Operator(name.clone());
     txn.expect(key.clone(), present.map_or(0, |present| present.revision));
     let operator = Operator {
         v: V1,
@@ -130,7 +153,7 @@ pub fn login(
     view.decided(txn, (name.clone(), *role))
 }
 
-/// What an operator's certificates were good for ends at once.
+/// What an operator's certificates and tokens were good for ends at once.
 pub fn remove_operator(view: &View<'_>, name: &OperatorName) -> Result<Decision<()>, Refusal> {
     let operator = view.registry.operators().get(name);
     let operator = operator.ok_or_else(|| Refusal::NoOperator { name: name.clone() })?;
@@ -138,6 +161,12 @@ pub fn remove_operator(view: &View<'_>, name: &OperatorName) -> Result<Decision<
     let key = Key::Operator(name.clone());
     txn.expect(key.clone(), operator.revision);
     txn.delete(key);
+    for (id, token) in view.registry.tokens() {
+        let of_it = matches!(&token.value.grant, Grant::Operator { name: of, .. } if of == name);
+        if of_it && token.value.revoked_at.is_none() {
+            revoke(view, &mut txn, *id, token);
+        }
+    }
     view.decided(txn, ())
 }
 
@@ -207,15 +236,9 @@ fn take(
 ) -> Result<(), Refusal> {
     let id = brought.token;
     let mut kept = token.value.clone();
-    let again = |used: &Use| used.by == by && used.key == brought.key;
-    if !kept.used.iter().any(again) {
+    if !is_again(&kept, &by, brought) {
         if kept.used.len() >= kept.uses as usize {
-            let by = match kept.used.last().map(|used| &used.by) {
-                Some(User::Node { name, .. }) => format!("node {name}"),
-                Some(User::Operator { .. }) | None => "somebody who logged in".into(),
-            };
-            let uses = kept.uses;
-            return Err(Refusal::TokenUsed { id, uses, by });
+            return Err(used(id, &kept));
         }
         kept.used.push(Use {
             by,
@@ -226,6 +249,21 @@ fn take(
     txn.expect(Key::Token(id), token.revision);
     txn.put(Key::Token(id), record::encode(&kept));
     Ok(())
+}
+
+/// Has this very one used it for this very key? The answer may not have been heard.
+fn is_again(token: &Token, by: &User, brought: &Brought) -> bool {
+    let mut used = token.used.iter();
+    used.any(|used| used.by == *by && used.key == brought.key)
+}
+
+fn used(id: TokenId, token: &Token) -> Refusal {
+    let by = match token.used.last().map(|used| &used.by) {
+        Some(User::Node { name, .. }) => format!("node {name}"),
+        Some(User::Operator { .. }) | None => "somebody who logged in".into(),
+    };
+    let uses = token.uses;
+    Refusal::TokenUsed { id, uses, by }
 }
 
 fn ago(view: &View<'_>, at: WallMs) -> Span {

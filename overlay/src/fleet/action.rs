@@ -63,7 +63,7 @@ impl Fleet {
                     node: node(number),
                     id: Some(id),
                     new_id: id,
-                    vtep: vtep(underlay),
+                    vtep: vtep(number, underlay),
                     ttl: TTL,
                     life,
                 };
@@ -86,7 +86,7 @@ impl Fleet {
                     previous: machine.sids.clone(),
                     networks: vec![Membership {
                         network,
-                        vtep: vtep(underlay),
+                        vtep: vtep(number, underlay),
                         life,
                     }],
                     certified: false,

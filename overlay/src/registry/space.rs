@@ -1,6 +1,10 @@
 //! All there is of one network: its record, its leases, and how its pools are used.
 
-use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    ops::RangeInclusive,
+};
 
 use super::{Attached, Changes, EndpointChange, LeaseChange, Stored, copy, place};
 use crate::{
@@ -8,7 +12,7 @@ use crate::{
     key::Key,
     name::{NetworkName, NodeName},
     network::Network,
-    record::{self, Claim, Free, Lease, RecordError, Reservation, Underlay},
+    record::{self, Claim, Free, Lease, Mac, RecordError, Reservation, Underlay},
     subnet::{Family, Subnet},
     txn::Revision,
 };
@@ -17,6 +21,8 @@ use crate::{
 pub struct Space {
     network: Option<Stored<Network>>,
     pub(super) leases: BTreeMap<NodeName, Stored<Lease>>,
+    /// Who has which, as the leases say.
+    macs: BTreeMap<Mac, BTreeSet<NodeName>>,
     reservations: BTreeMap<NodeName, Stored<Reservation>>,
     claims: BTreeMap<Subnet, Stored<Claim>>,
     /// The claims that cannot be read. They claim all the same.
@@ -51,6 +57,10 @@ impl Space {
 
     pub fn leases(&self) -> &BTreeMap<NodeName, Stored<Lease>> {
         &self.leases
+    }
+
+    pub fn nodes_with(&self, mac: Mac) -> impl Iterator<Item = &NodeName> {
+        self.macs.get(&mac).into_iter().flatten()
     }
 
     pub fn reservations(&self) -> &BTreeMap<NodeName, Stored<Reservation>> {
@@ -151,7 +161,9 @@ impl Space {
             }
             Key::Lease(_, node) => {
                 let before = self.leases.get(node).map(|lease| lease.value.clone());
-                place(&mut self.leases, node, value, revision)?;
+                let placed = place(&mut self.leases, node, value, revision);
+                self.note_mac(node, before.as_ref());
+                placed?;
                 told.leases.push(LeaseChange {
                     network: name.clone(),
                     node: node.clone(),
@@ -199,7 +211,11 @@ impl Space {
                 self.network.clone_from(&known.network);
                 self.recount();
             }
-            Key::Lease(_, node) => copy(&mut self.leases, &known.leases, node.clone()),
+            Key::Lease(_, node) => {
+                let before = self.leases.get(node).map(|lease| lease.value.clone());
+                copy(&mut self.leases, &known.leases, node.clone());
+                self.note_mac(node, before.as_ref());
+            }
             Key::Claim(_, subnet) => {
                 copy(&mut self.claims, &known.claims, *subnet);
                 self.settle(*subnet);
@@ -221,6 +237,20 @@ impl Space {
             | Key::Authority
             | Key::Token(_)
             | Key::Operator(_) => {}
+        }
+    }
+
+    fn note_mac(&mut self, node: &NodeName, before: Option<&Lease>) {
+        if let Some(mac) = before.and_then(|before| before.mac)
+            && let Some(nodes) = self.macs.get_mut(&mac)
+        {
+            nodes.remove(node);
+            if nodes.is_empty() {
+                self.macs.remove(&mac);
+            }
+        }
+        if let Some(mac) = self.leases.get(node).and_then(|lease| lease.value.mac) {
+            self.macs.entry(mac).or_default().insert(node.clone());
         }
     }
 

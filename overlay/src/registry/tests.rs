@@ -133,7 +133,7 @@ fn rewrites_that_change_nothing_are_told_to_nobody() {
     let changes = feed::peer_changes(&before.difference(&fleet.registry));
     let set = &changes[&network()].set[&node(1)];
     assert_eq!(set.underlay.to_string(), "192.0.2.2");
-    assert_eq!(set.mac.to_string(), "02:00:00:00:00:02");
+    assert_eq!(set.mac.to_string(), "02:00:00:00:00:01");
 }
 
 proptest! {

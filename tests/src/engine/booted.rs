@@ -1,8 +1,9 @@
 //! A Debian that boots: its first process is systemd, and its network is its machine's.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use socket::Client;
 
 use super::spaces::GROUPED;
 use crate::{
@@ -10,6 +11,8 @@ use crate::{
     process::Said,
     wait::patiently,
 };
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Booted<'a> {
     host: &'a Host,
@@ -66,6 +69,12 @@ impl<'a> Booted<'a> {
     pub fn property(&self, unit: &str, name: &str) -> Result<String> {
         let value = self.done(&format!("systemctl show --value -p {name} {unit}"))?;
         Ok(value.trim().to_owned())
+    }
+
+    /// How its agent is asked.
+    pub fn client(&self) -> Client {
+        let path = format!("/proc/{}/root/run/weft/agent.sock", self.process);
+        Client::new(&self.host.path(&path), PATIENCE)
     }
 
     /// A namespace that `ip netns` made there.

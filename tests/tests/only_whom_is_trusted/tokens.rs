@@ -52,7 +52,7 @@ fn each_that_is_of_no_use_has_its_sentence() -> Result<()> {
     // Its answer may have been lost: with the key that it kept the same host may ask again.
     let held = lab.host(1).directory().join("state/credentials.json");
     let joined: serde_json::Value = serde_json::from_slice(&fs::read(&held)?)?;
-    let key = held.with_extension("key");
+    let key = credentials::key_file(&held);
     ensure!(!key.exists(), "a key that is certified is kept once");
     fs::write(&key, joined["key"].as_str().context("a key")?)?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
@@ -106,6 +106,24 @@ fn the_name_of_another_machine_is_not_given_away() -> Result<()> {
     first.kill()?;
     patiently("it is seen to be gone", || {
         refused(&join()?, "(connected until a moment ago)")
+    })?;
+    // Nor to who claims to be that very machine: its id and its MAC are no secrets.
+    let identity = |host: u32| lab.host(host).directory().join("state/identity.json");
+    fs::copy(identity(1), identity(2))?;
+    refused(&join()?, "had a certificate already")?;
+    let mut copied: serde_json::Value = serde_json::from_slice(&fs::read(identity(1))?)?;
+    copied["id"] = "0b5b4a86-2d4c-4f0e-8f1c-4a5b6c7d8e9f".into();
+    fs::write(identity(2), copied.to_string())?;
+    let mut second = Agent::new(lab.host(2), &urls, &[])?;
+    ensure!(second.join(&lab.token(&[])?)?.code == 0);
+    second.launch()?;
+    patiently("it is told whose MAC that is", || {
+        let log = second.log();
+        ensure!(
+            log.contains("belongs to node h1 in network default"),
+            "{log}"
+        );
+        Ok(())
     })
 }
 

@@ -6,6 +6,7 @@ use crate::{
     decide::{
         Decision, Refusal, View,
         decay::{self, Patience},
+        lease::Vtep,
         node as nodes,
         session::{self, CLONE_WINDOW, Membership, Open},
     },
@@ -31,7 +32,7 @@ fn open(id: u128, sid: u128, previous: &[u128]) -> Open {
 fn membership(life: u128) -> Membership {
     Membership {
         network: network(),
-        vtep: vtep(None),
+        vtep: vtep(1, None),
         life: Life(uuid(life)),
     }
 }
@@ -236,7 +237,7 @@ fn an_agent_publishes_a_changed_endpoint_and_leaves() {
     let sid = SessionId(uuid(10));
     for last in [3, 4] {
         let membership = Membership {
-            vtep: vtep(Some(last)),
+            vtep: vtep(1, Some(last)),
             ..membership(99)
         };
         let lease = fleet
@@ -262,6 +263,37 @@ fn an_agent_publishes_a_changed_endpoint_and_leaves() {
         again.unwrap_err().to_string(),
         "node node-01 has no lease in network n"
     );
+}
+
+#[test]
+fn nobody_has_the_mac_of_another_machine() {
+    let mut fleet = Fleet::with_network();
+    fleet.act(&Action::Open(1, Some(7))).unwrap();
+    let theirs = fleet
+        .registry
+        .lease(&network(), &node(1))
+        .unwrap()
+        .value
+        .mac;
+    let mut second = open(2, 20, &[]);
+    second.node = node(2);
+    second.networks[0].vtep = Vtep {
+        mac: theirs,
+        ..vtep(2, Some(8))
+    };
+    let refused = ask(&mut fleet, &second).unwrap_err();
+    assert!(matches!(refused, Refusal::MacTaken { .. }), "{refused}");
+    // Nor when it is gone, for as long as it may come back; afterwards it is free.
+    fleet.act(&Action::Close(1)).unwrap();
+    settle(&mut fleet);
+    assert!(ask(&mut fleet, &second).is_err());
+    fleet.act(&Action::Open(1, Some(7))).unwrap();
+    let leave = |view: &View<'_>| {
+        let sid = view.registry.sessions()[&node(1)].value.sid;
+        session::leave(view, &node(1), sid, &network())
+    };
+    fleet.ask(leave).unwrap();
+    ask(&mut fleet, &second).unwrap();
 }
 
 #[test]

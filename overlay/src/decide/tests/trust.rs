@@ -187,9 +187,83 @@ fn an_operator_is_who_logged_in_last_and_nobody_once_removed() {
         .unwrap_err();
     assert!(matches!(exists, Refusal::OperatorExists { .. }), "{exists}");
     assert_eq!(standing(&fleet.registry, fleet.now, &subject(5)), Ok(()));
+    // The answer may not have been heard.
+    assert!(fleet.ask(|view| ask(view, 5)).is_ok());
     fleet.ask(|view| remove_operator(view, &name)).unwrap();
     assert_eq!(role(&fleet.registry, &subject(5)), None);
     assert!(standing(&fleet.registry, fleet.now, &subject(5)).is_err());
+    // Neither of old nor of somebody new of that name.
+    let removed = fleet.ask(|view| ask(view, 5)).unwrap_err();
+    assert!(matches!(removed, Refusal::TokenRevoked { .. }), "{removed}");
+}
+
+#[test]
+fn a_used_token_makes_no_operator_again_and_takes_the_place_of_none() {
+    let name: crate::name::OperatorName = "eve".parse().unwrap();
+    let grant = Grant::Operator {
+        name: name.clone(),
+        role: Role::Admin,
+    };
+    let mut fleet = fleet_with(1, grant.clone());
+    let other = Token {
+        digest: "other".into(),
+        ..fleet.registry.tokens()[&TokenId(1)].value.clone()
+    };
+    fleet
+        .ask(|view| make_token(view, TokenId(2), &other))
+        .unwrap();
+    let ask = |view: &View<'_>| login(view, &brought("right"), OperatorId(uuid(5)));
+    fleet.ask(ask).unwrap();
+    // Made while there was no such operator, and used while there is one.
+    let second = Brought {
+        token: TokenId(2),
+        ..of_key("other", "another")
+    };
+    let exists = fleet
+        .ask(|view| login(view, &second, OperatorId(uuid(6))))
+        .unwrap_err();
+    assert!(matches!(exists, Refusal::OperatorExists { .. }), "{exists}");
+    // Her record is gone by another way than a removal.
+    let record = &fleet.registry.operators()[&name];
+    let mut txn = crate::txn::Transaction::default();
+    txn.expect(crate::key::Key::Operator(name.clone()), record.revision);
+    txn.delete(crate::key::Key::Operator(name.clone()));
+    fleet.ask(|view| view.decided(txn.clone(), ())).unwrap();
+    let used = fleet.ask(ask).unwrap_err();
+    assert!(matches!(used, Refusal::TokenUsed { .. }), "{used}");
+}
+
+#[test]
+fn any_token_makes_no_second_certificate_for_a_node() {
+    let mut fleet = fleet_with(5, any());
+    joins(&mut fleet, "right", 1).unwrap();
+    // The answer was lost.
+    joins(&mut fleet, "right", 1).unwrap();
+    let id = NodeId(uuid(1));
+    let thief = of_key("right", "a key of somebody else");
+    let refused = fleet
+        .ask(|view| join(view, &thief, &node(1), id))
+        .unwrap_err();
+    assert!(
+        matches!(refused, Refusal::HasCertificate { .. }),
+        "{refused}"
+    );
+    // One that was made for it does.
+    let of_it = Token {
+        digest: "of it".into(),
+        grant: Grant::Node {
+            name: Some(node(1)),
+        },
+        ..fleet.registry.tokens()[&TokenId(1)].value.clone()
+    };
+    fleet
+        .ask(|view| make_token(view, TokenId(2), &of_it))
+        .unwrap();
+    let owner = Brought {
+        token: TokenId(2),
+        ..of_key("of it", "a new key")
+    };
+    fleet.ask(|view| join(view, &owner, &node(1), id)).unwrap();
 }
 
 #[test]
