@@ -15,7 +15,8 @@ use tests::{
     controller::Controller,
     etcd::Etcd,
     lab::{Lab, Namespace},
-    process::{self, Said},
+    process::{self, Said, keep},
+    trusted::token,
     wait::patiently,
 };
 
@@ -196,6 +197,22 @@ fn of_a_fleet_with_certificates_a_dead_node_and_a_dead_controller() -> Result<()
     ensure_as_listed(&files)?;
     let nodes = files.keys().filter(|name| name.starts_with("nodes/"));
     ensure!(nodes.clone().count() > 4 && nodes.clone().all(|name| name.starts_with("nodes/h2/")));
+
+    // Tokens are for admins; the rest is for every operator.
+    let made = lab.controllers[0].weft(&["operator", "create", "eve"])?;
+    let eve = trusted.credentials("eve").display().to_string();
+    let login = ["login", "--credentials", &eve, "--token"];
+    let said = lab.controllers[0].weft(&[&login[..], &[&token(&made.stdout)?]].concat())?;
+    ensure!(said.code == 0, "{said:?}");
+    let as_eve = ["--credentials", &eve, "--node", "h2"];
+    let said = bundle(&lab, &lab.directory().join("eve.tar"), &as_eve)?;
+    let made: Value = serde_json::from_str(&said.stdout)?;
+    let missing = made["missing"].to_string();
+    ensure!(missing.contains("fleet/tokens.json"), "{missing}");
+    ensure!(
+        !missing.contains("h2") && !missing.contains("leases"),
+        "{missing}"
+    );
     let parts = listed(lab.directory())?;
     ensure!(
         !parts
@@ -256,6 +273,24 @@ fn where_nobody_answers_or_nothing_can_be_written_nothing_is_left() -> Result<()
         said.code == 1 && said.stderr.contains("bug.tar"),
         "{said:?}"
     );
+    // It waits for an answer when it is told to stop.
+    controller.pause()?;
+    let place = directory.path().join("interrupted");
+    fs::create_dir(&place)?;
+    let mut command = controller.place().mortal(process::weft("weft")?);
+    command.args(["support-bundle", "--controller", &controller.url()?, "--to"]);
+    command.arg(place.join("bug.tar"));
+    let mut asking = keep(command)?;
+    patiently("it has begun", || {
+        ensure!(!listed(&place)?.is_empty(), "nothing is there");
+        Ok(())
+    })?;
+    process::signal(&asking, "-INT")?;
+    let status = patiently("it ends", || asking.try_wait()?.context("it runs"))?;
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(listed(&place)?, Vec::<PathBuf>::new());
+    fs::remove_dir(&place)?;
+    controller.resume()?;
     controller.kill()?;
     let to = directory.path().join("bug.tar");
     let to = to.to_str().context("a path")?;
