@@ -204,7 +204,7 @@ fn a_used_token_makes_no_operator_again_and_takes_the_place_of_none() {
         name: name.clone(),
         role: Role::Admin,
     };
-    let mut fleet = fleet_with(1, grant.clone());
+    let mut fleet = fleet_with(1, grant);
     let other = Token {
         digest: "other".into(),
         ..fleet.registry.tokens()[&TokenId(1)].value.clone()
