@@ -73,7 +73,7 @@ fn what_was_typed_to_a_daemon() -> Result<()> {
         )?;
         is_told(&told, BAD_USAGE, said).with_context(|| format!("weft-agent {line}"))?;
     }
-    let controller: [Typed<'_>; 7] = [
+    let controller: [Typed<'_>; 8] = [
         ("--nonsense", &["--nonsense"]),
         ("--store paper", &["paper", "embedded, etcd"]),
         (
@@ -89,6 +89,10 @@ fn what_was_typed_to_a_daemon() -> Result<()> {
             &["more than one v4 pool"],
         ),
         ("--listen 0.0.0.0:0", &["plain text", "--insecure"]),
+        (
+            "--store etcd --etcd-endpoints http://10.0.0.5:2379 --seal-file seal",
+            &["http://10.0.0.5:2379", "plain text", "https://"],
+        ),
         ("--session-ttl 1s", &["--session-ttl", "2s is the least"]),
     ];
     for (line, said) in controller {
