@@ -20,7 +20,8 @@ use crate::{
     failure::Failure,
     output::{self, Output, table_of},
 };
-use row::{EventRow, Kind};
+pub use row::EventRow;
+use row::Kind;
 
 mod row;
 
@@ -59,7 +60,7 @@ pub struct Events {
 type Source = (Kind, String);
 
 /// What has been told so far.
-struct Look {
+pub struct Look {
     /// Only of these; none: of all.
     nodes: Vec<NodeName>,
     wish: Wish,
@@ -73,17 +74,13 @@ pub async fn run(events: Events, reach: &Reach, output: &Output) -> Result<(), F
     let mut asker = Asker::open(reach).await?;
     let most = usize::try_from(events.limit).unwrap_or(usize::MAX);
     let now = WallMs(output.now_ms);
-    let mut look = Look {
-        wish: Wish {
-            since: WallMs(0).after(now.since(WallMs(0)).saturating_sub(events.since)),
-            least: events.level,
-            most,
-            ..Wish::default()
-        },
-        nodes: events.node,
-        seen: BTreeMap::new(),
-        silent: BTreeSet::new(),
+    let wish = Wish {
+        since: WallMs(0).after(now.since(WallMs(0)).saturating_sub(events.since)),
+        least: events.level,
+        most,
+        ..Wish::default()
     };
+    let mut look = Look::new(events.node, wish);
     let mut rows = look.round(&asker, reach.timeout).await;
     let older = rows.len().saturating_sub(most);
     rows.drain(..older);
@@ -129,12 +126,7 @@ pub async fn everything(
     nodes: &[NodeName],
     within: Duration,
 ) -> (Vec<EventRow>, BTreeSet<String>) {
-    let mut look = Look {
-        nodes: Vec::new(),
-        wish: Wish::default(),
-        seen: BTreeMap::new(),
-        silent: BTreeSet::new(),
-    };
+    let mut look = Look::new(Vec::new(), Wish::default());
     let mut rows = look.of_controllers(asker).await;
     rows.extend(look.of_nodes(asker, nodes.to_vec(), within).await);
     rows.sort_by(EventRow::in_time);
@@ -142,8 +134,17 @@ pub async fn everything(
 }
 
 impl Look {
+    pub fn new(nodes: Vec<NodeName>, wish: Wish) -> Self {
+        Self {
+            nodes,
+            wish,
+            seen: BTreeMap::new(),
+            silent: BTreeSet::new(),
+        }
+    }
+
     /// What is new, in the order in which it happened.
-    async fn round(&mut self, asker: &Asker, within: Duration) -> Vec<EventRow> {
+    pub async fn round(&mut self, asker: &Asker, within: Duration) -> Vec<EventRow> {
         for failure in asker.unreachable() {
             let text = match failure {
                 Failure::NoController { tried } => tried.clone(),
@@ -164,7 +165,7 @@ impl Look {
         rows
     }
 
-    async fn of_controllers(&mut self, asker: &Asker) -> Vec<EventRow> {
+    pub async fn of_controllers(&mut self, asker: &Asker) -> Vec<EventRow> {
         let mut asking = JoinSet::new();
         for connection in asker.all() {
             let connection = connection.clone();

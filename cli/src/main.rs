@@ -35,6 +35,7 @@ mod subnet;
 mod support;
 mod test;
 mod token;
+mod top;
 mod trace;
 mod trial;
 mod watch;
@@ -143,6 +144,8 @@ enum Command {
     Events(events::Events),
     /// One archive of all that helps to find a fault, without secrets
     SupportBundle(support::Bundle),
+    /// What goes over the networks now, and between whom
+    Top(top::Top),
     /// Join a network namespace of this host to a network
     Attach(Box<attach::Attach>),
     /// End what `weft attach` began
@@ -196,6 +199,7 @@ async fn run(weft: Weft) -> Result<Exit, Failure> {
         Command::Trace(ask) => return trace::run(ask, &reach, &output).await,
         Command::Test(test) => return test::run(test, &reach, &output).await,
         Command::Perf(perf) => perf::run(perf, &reach, &output).await,
+        Command::Top(top) => top::run(top, &reach, &output).await,
         Command::Mesh(mesh) => mesh::run(mesh, &reach, &output).await,
         Command::Events(events) => events::run(events, &reach, &output).await,
         Command::SupportBundle(bundle) => support::run(bundle, &reach, &output).await,

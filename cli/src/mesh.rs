@@ -86,7 +86,7 @@ pub async fn run(mesh: Mesh, reach: &Reach, output: &Output) -> Result<(), Failu
 }
 
 /// The nodes that have a session, each as the controller knows it that has it.
-async fn nodes(asker: &Asker) -> Result<Vec<NodeRow>, Failure> {
+pub async fn nodes(asker: &Asker) -> Result<Vec<NodeRow>, Failure> {
     let mut nodes: Vec<NodeRow> = Vec::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for connection in asker.all() {

@@ -50,6 +50,8 @@ fn what_the_documents_say_can_be_typed() {
         "weft support-bundle --node a,b --to /tmp/a.tar --force",
         "weft support-bundle --all-nodes",
         "weft events --since 24h --node a,b --level warn --limit 10 --watch",
+        "weft top",
+        "weft top --interval 500ms --node a,b --network blue --once -o json",
         "weft --log-format json --config weft.toml status",
     ] {
         parse(line).unwrap_or_else(|error| panic!("{line}\n{error}"));

@@ -11,6 +11,7 @@
 //! - [`forward`]: the way through somebody else's iptables.
 //! - [`nft`]: the firewall; [`sysctl`]: settings.
 //! - [`endpoint`]: the links of containers on the host's side; [`inside`]: on theirs.
+//! - [`traffic`]: what devices have counted.
 //! - [`path`]: where packets go, for whoever asks why; [`features`]: what the kernel can do.
 //! - [`events`]: what others change meanwhile.
 
@@ -45,6 +46,7 @@ pub mod nft;
 pub mod offload;
 pub mod path;
 pub mod sysctl;
+pub mod traffic;
 pub mod uplink;
 
 #[derive(Debug, Error)]

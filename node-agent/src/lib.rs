@@ -29,4 +29,5 @@ pub mod status;
 pub mod subnet_env;
 pub mod support;
 pub mod trace;
+pub mod traffic;
 pub mod trial;

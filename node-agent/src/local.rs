@@ -36,7 +36,7 @@ use crate::{
     probe::{Asking, Courses, Wishes},
     status::Status,
     support::{self, Support},
-    trace,
+    trace, traffic,
     trial::{self, Trials},
 };
 
@@ -107,10 +107,17 @@ impl Doors {
             .with_state(self)
     }
 
+    /// None: the agent is stopping, or busy.
+    pub async fn status(&self) -> Option<Status> {
+        ask(self, Request::Status).await
+    }
+
     /// What this host's tools may do.
     pub fn socket(self) -> Router {
         let networks = put(join).delete(leave);
-        let own = Router::new().route("/networks/{name}", networks);
+        let own = Router::new()
+            .route("/networks/{name}", networks)
+            .route("/traffic", get(traffic::traffic));
         let containers = containers::routes(self.endpoints.clone());
         own.with_state(self.clone())
             .merge(containers)
@@ -148,6 +155,7 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
 }
 
 async fn metrics(With(doors): With<Doors>) -> Response {
+    traffic::sample(&doors).await;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], doors.metrics.text()).into_response()
 }
@@ -172,7 +180,7 @@ async fn ready(With(doors): With<Doors>) -> Response {
 }
 
 async fn status(With(doors): With<Doors>) -> Response {
-    let Some(mut status) = ask(&doors, Request::Status).await else {
+    let Some(mut status) = doors.status().await else {
         return silent();
     };
     status.probed(&probed(&doors).await.unwrap_or_default());

@@ -18,9 +18,11 @@ use prometheus_client::{
 use crate::kernel::Outcome;
 pub use certificate::Certificate;
 use probes::Probes;
+use traffic::Traffic;
 
 mod certificate;
 mod probes;
+mod traffic;
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -34,6 +36,7 @@ pub struct Metrics {
     drift: Family<KindLabel, Counter>,
     pub certificate: Certificate,
     pub probes: Probes,
+    pub traffic: Traffic,
     endpoints: Family<NetworkLabel, Gauge>,
     /// From the moment it is asked for; those that were there before count, too.
     pub attach_seconds: Histogram,
@@ -79,6 +82,7 @@ impl Default for Metrics {
             drift: Family::default(),
             certificate: Certificate::default(),
             probes: Probes::default(),
+            traffic: Traffic::default(),
             endpoints: Family::default(),
             attach_seconds: seconds(),
             attach_refused: Counter::default(),
@@ -216,6 +220,7 @@ impl Metrics {
         all.register("sessions", "Sessions opened", self.sessions.clone());
         self.certificate.register(&mut all);
         self.probes.register(&mut all);
+        self.traffic.register(&mut all);
         all
     }
 }

@@ -5,7 +5,7 @@
 use crate::trust::Role;
 
 /// `*` is any one segment of a path.
-const DOORS: [(&str, &str, Role); 20] = [
+const DOORS: [(&str, &str, Role); 21] = [
     ("GET", "/healthz", Role::Reader),
     ("GET", "/readyz", Role::Reader),
     ("GET", "/status", Role::Reader),
@@ -14,6 +14,7 @@ const DOORS: [(&str, &str, Role); 20] = [
     ("GET", "/events", Role::Reader),
     ("GET", "/kernel", Role::Reader),
     ("GET", "/options", Role::Reader),
+    ("GET", "/traffic", Role::Reader),
     ("GET", "/endpoints", Role::Reader),
     ("GET", "/ipam", Role::Reader),
     ("POST", "/ipam/check", Role::Reader),

@@ -13,6 +13,7 @@
 //! | `GET /networks` | | a list of [`Ground`] |
 //! | `GET /probes` | | a list of [`Probe`] |
 //! | `GET /events?`[`Wish`] | | a list of [`Event`], in the order in which they happened |
+//! | `GET /traffic?peers=N` | | [`Traffic`] |
 //!
 //! Whatever cannot be done is a [`Refusal`].
 //!
@@ -255,4 +256,39 @@ pub struct Probe {
     /// There and back, in the middle and at worst.
     pub rtt_us: Option<u32>,
     pub worst_us: Option<u32>,
+}
+
+/// What this host's kernel has counted, each since it was last set up anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub node: NodeName,
+    /// By a clock of the host that is never set.
+    pub at_ms: u64,
+    /// Containers that are attached.
+    pub containers: usize,
+    pub networks: Vec<NetworkTraffic>,
+    /// Those of whom most came, as many as were asked for.
+    pub peers: Vec<PeerTraffic>,
+}
+
+/// Of the device of a network: what came out of the tunnel, and went in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkTraffic {
+    pub network: NetworkName,
+    pub device: String,
+    pub rx_bytes: u64,
+    pub rx_packets: u64,
+    pub rx_dropped: u64,
+    pub tx_bytes: u64,
+    pub tx_packets: u64,
+    pub tx_dropped: u64,
+}
+
+/// What came from a peer's tunnel in all networks, with the tunnel's headers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerTraffic {
+    pub node: NodeName,
+    pub underlay: IpAddr,
+    pub rx_bytes: u64,
+    pub rx_packets: u64,
 }

@@ -31,8 +31,8 @@ use overlay::{
 use rustix::net::{AddressFamily, SocketType, netdevice};
 use thiserror::Error;
 
+pub use self::{elements::Counted, link::Trouble, watch::Watch};
 use self::{link::Link, message::Attributes, shape::Shape};
-pub use self::{link::Trouble, watch::Watch};
 
 #[derive(Debug, Error)]
 pub enum NftError {
@@ -133,6 +133,14 @@ impl Table {
             sources,
             published,
         }))
+    }
+
+    /// What came from each peer since its address was put there.
+    pub fn counted(&mut self) -> Result<BTreeMap<IpAddr, Counted>, NftError> {
+        sources::counted(&mut self.link).map_err(|trouble| NftError::Kernel {
+            what: "read the counters of",
+            trouble,
+        })
     }
 
     /// Puts the table in place of whatever was there.

@@ -119,6 +119,7 @@ pub mod element {
     pub const LIST: u16 = 3;
     pub const KEY: u16 = 1;
     pub const DATA: u16 = 2;
+    pub const EXPRESSION: u16 = 7;
 }
 
 pub mod data {
@@ -162,6 +163,10 @@ pub mod expression {
 
         pub const EQUAL: u32 = 0;
         pub const NOT_EQUAL: u32 = 1;
+    }
+    pub mod counter {
+        pub const BYTES: u16 = 1;
+        pub const PACKETS: u16 = 2;
     }
     pub mod lookup {
         pub const SET: u16 = 1;

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use overlay::{datapath::firewall::TABLE, subnet::Family};
 
 use super::{
-    abi::{LIST_ELEMENT, data, element, message, netlink},
-    answer::{attribute, attributes},
+    abi::{LIST_ELEMENT, data, element, expression, message, netlink},
+    answer::{attribute, attributes, text},
     link::{Link, Trouble},
     message::{Attributes, Batch},
 };
@@ -21,8 +21,32 @@ pub struct Element {
     pub data: Vec<u8>,
 }
 
+/// What was looked up, and found to be an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
 /// All of a set or map; one that is not there has none.
 pub fn read(link: &mut Link, set: &str) -> Result<Vec<Element>, Trouble> {
+    each(link, set, Element::read)
+}
+
+/// What a set of addresses that counts has counted for each.
+pub fn counted(link: &mut Link, set: &str) -> Result<Vec<(IpAddr, Counted)>, Trouble> {
+    each(link, set, |element| {
+        let key = attribute(attribute(element, element::KEY)?, data::VALUE)?;
+        let counted = Counted::read(attribute(element, element::EXPRESSION)?)?;
+        Some((address(key)?, counted))
+    })
+}
+
+fn each<T>(
+    link: &mut Link,
+    set: &str,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, Trouble> {
     let mut which = Attributes::default();
     which.text(element::TABLE, TABLE).text(element::SET, set);
     let lists = match link.list(message::GET_ELEMENT, &which) {
@@ -33,7 +57,7 @@ pub fn read(link: &mut Link, set: &str) -> Result<Vec<Element>, Trouble> {
     let lists = lists.iter();
     let lists = lists.filter_map(|list| attribute(list, element::LIST));
     let all = lists.flat_map(attributes);
-    Ok(all.filter_map(|(_, one)| Element::read(one)).collect())
+    Ok(all.filter_map(|(_, one)| read(one)).collect())
 }
 
 /// What is there already stays; the transaction fails if it leads elsewhere.
@@ -93,6 +117,20 @@ impl Element {
                 }
             }
         });
+    }
+}
+
+impl Counted {
+    fn read(told: &[u8]) -> Option<Self> {
+        if text(attribute(told, expression::NAME)?) != "counter" {
+            return None;
+        }
+        let data = attribute(told, expression::DATA)?;
+        let number = |kind| Some(u64::from_be_bytes(attribute(data, kind)?.try_into().ok()?));
+        Some(Self {
+            packets: number(expression::counter::PACKETS)?,
+            bytes: number(expression::counter::BYTES)?,
+        })
     }
 }
 

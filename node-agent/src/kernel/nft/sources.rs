@@ -1,12 +1,17 @@
-//! The peers' addresses: one hash set for each family.
+//! The peers' addresses: one hash set for each family. Each counts what is looked up in it:
+//! of a packet that a peer sent, once, where it is let in. What a container sends to a peer's
+//! tunnel is dropped, and counted there as well.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use overlay::subnet::Family;
 
 use super::{
-    abi::{message, netlink, set},
-    elements::{self, Element, address, address_type, octets, width},
+    abi::{expression, message, netlink, set},
+    elements::{self, Counted, Element, address, address_type, octets, width},
     link::{Link, Trouble},
     message::{Attributes, Batch},
 };
@@ -37,7 +42,10 @@ pub fn declare(batch: &mut Batch, table: &str) {
             .number(set::KEY_TYPE, address_type(family))
             .number(set::KEY_LENGTH, width(family).into())
             .number(set::ID, id)
-            .bytes(set::USERDATA, &key_order());
+            .bytes(set::USERDATA, &key_order())
+            .nest(set::EXPRESSION, |every_element| {
+                every_element.text(expression::NAME, "counter");
+            });
         batch.add(message::NEW_SET, netlink::CREATE, &declaration);
     }
 }
@@ -64,6 +72,15 @@ pub fn read(link: &mut Link) -> Result<BTreeSet<IpAddr>, Trouble> {
         sources.extend(all.iter().filter_map(|element| address(&element.key)));
     }
     Ok(sources)
+}
+
+/// What was counted for each since it was put there.
+pub fn counted(link: &mut Link) -> Result<BTreeMap<IpAddr, Counted>, Trouble> {
+    let mut counted = BTreeMap::new();
+    for family in Family::BOTH {
+        counted.extend(elements::counted(link, set_of(family))?);
+    }
+    Ok(counted)
 }
 
 fn by_set(sources: impl Iterator<Item = IpAddr>) -> [(&'static str, Vec<Element>); 2] {

@@ -10,6 +10,7 @@ use super::{
     },
     firewall, frame,
     namespace::{Host, alone, run, until},
+    untouched,
 };
 
 /// Listens at the port as the kernel's VXLAN does: at every address of both families.
@@ -101,6 +102,35 @@ fn the_port_of_the_uplink_is_open_to_known_sources() {
             assert_eq!(other.recv(&mut [0; 10]).unwrap(), 6);
         },
     );
+}
+
+#[test]
+fn what_a_peer_sends_is_counted_once() {
+    alone("packets::what_a_peer_sends_is_counted_once", || {
+        router();
+        let peer = neighbour("up0", UPLINK, PEER);
+        let mut listener = Listener::new();
+        let sources = ["192.0.2.2", "192.0.2.9", "2001:db8:50::2"];
+        let firewall = firewall(frame(), &sources);
+        let mut table = installed(&firewall);
+        for _ in 0..3 {
+            listener.arrives(&peer, "192.0.2.1");
+        }
+        listener.arrives(&peer, "2001:db8:50::1");
+        let counted = table.counted().unwrap();
+        let packets = sources.map(|source| counted[&source.parse().unwrap()].packets);
+        assert_eq!(packets, [3, 0, 1]);
+        // The headers of IPv4 and UDP, and "datagram 1" with its end of line.
+        let first = counted[&sources[0].parse().unwrap()];
+        assert_eq!(first.bytes, 3 * (20 + 8 + 11));
+        let listed = run("nft list set inet weft peers4");
+        assert!(
+            listed.contains("192.0.2.2 counter packets 3 bytes 117"),
+            "{listed}"
+        );
+        // What is counted is no change to the table.
+        assert_eq!(table.look().unwrap(), untouched(&firewall));
+    });
 }
 
 /// Whether Linux hooks the new device by its name or not: there is no hole.

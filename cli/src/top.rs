@@ -1,0 +1,204 @@
+//! `weft top`: what goes over the networks now, by network, node and pair of nodes.
+
+use std::{io::IsTerminal, time::Duration};
+
+use clap::Args;
+use options::clock;
+use overlay::{
+    event::Wish,
+    name::{NetworkName, NodeName},
+    time::WallMs,
+};
+use socket::words::Traffic;
+use tokio::{
+    pin,
+    time::{Instant, sleep, sleep_until},
+};
+
+use self::{
+    fleet::{Fleet, View},
+    screen::{Key, Screen},
+};
+use crate::{
+    ask::{Asker, Question},
+    connect::Reach,
+    events::{EventRow, Look},
+    failure::Failure,
+    mesh,
+    output::Output,
+};
+
+mod fleet;
+mod page;
+mod screen;
+
+/// A host that takes longer shows nothing, and holds nobody else up for longer.
+const LONGEST: Duration = Duration::from_secs(3);
+const SHORTEST: Duration = Duration::from_millis(200);
+/// The list of nodes is asked for so often: in a large fleet it is long.
+const NODES_EVERY: Duration = Duration::from_secs(10);
+/// Of these the last are shown.
+const EVENTS_OF: Duration = Duration::from_secs(3600);
+const EVENTS: usize = 20;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  weft top
+  weft top --node web-1,web-2 --interval 1s
+  weft top --once -o json
+
+What is between two nodes is counted where it arrives, with the tunnel's headers, in all networks
+together; what is routed directly, without a tunnel, is not counted. At most 200 nodes are asked in a
+round: of a larger fleet the 100 busiest, and the others in turn. Without a terminal, two rounds
+are made and what came between them is printed once. q ends.")]
+pub struct Top {
+    /// From one round to the next
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    interval: Duration,
+    /// Only these nodes
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    node: Vec<NodeName>,
+    /// Of networks only this one; pairs of nodes are of all networks
+    #[arg(long, value_name = "NAME")]
+    network: Option<NetworkName>,
+    /// Two rounds, and what came between them
+    #[arg(long)]
+    once: bool,
+}
+
+/// Whom to ask, and what they have said.
+struct Rounds {
+    asker: Asker,
+    within: Duration,
+    only: Vec<NodeName>,
+    fleet: Fleet,
+    nodes: Vec<NodeName>,
+    ready: usize,
+    listed: Option<Instant>,
+    look: Look,
+    events: Vec<EventRow>,
+}
+
+pub async fn run(top: Top, reach: &Reach, output: &Output) -> Result<(), Failure> {
+    let now = WallMs(clock::now_ms());
+    let wish = Wish {
+        since: WallMs(0).after(now.since(WallMs(0)).saturating_sub(EVENTS_OF)),
+        most: EVENTS,
+        ..Wish::default()
+    };
+    let mut rounds = Rounds {
+        asker: Asker::open(reach).await?,
+        within: reach.timeout.min(LONGEST),
+        look: Look::new(top.node.clone(), wish),
+        events: Vec::new(),
+        only: top.node,
+        fleet: Fleet::new(top.network),
+        nodes: Vec::new(),
+        ready: 0,
+        listed: None,
+    };
+    let is_live = !top.once && output.is_for_people() && std::io::stdout().is_terminal();
+    if is_live {
+        return live(&mut rounds, top.interval).await;
+    }
+    rounds.round().await?;
+    sleep(top.interval).await;
+    rounds.round().await?;
+    rounds.hear().await;
+    let view = rounds.view();
+    output.print(&view, || {
+        let height = output.height.filter(|_| !top.once);
+        page::draw(&view, output.width, height)
+    })
+}
+
+/// Until somebody wants it to end.
+async fn live(rounds: &mut Rounds, interval: Duration) -> Result<(), Failure> {
+    rounds.round().await?;
+    rounds.hear().await;
+    let mut screen = Screen::open()?;
+    loop {
+        let next = Instant::now() + interval;
+        let view = rounds.view();
+        screen.show(|width, height| page::draw(&view, width, height))?;
+        let wait_and_ask = async {
+            sleep_until(next).await;
+            // A controller that is away for a while may come back.
+            let _ = rounds.round().await;
+            rounds.hear().await;
+        };
+        pin!(wait_and_ask);
+        loop {
+            // A key that is not waited for is kept; a round that is cut off ends with all.
+            tokio::select! {
+                key = screen.key() => match key {
+                    Key::End => return Ok(()),
+                    Key::Resized => screen.show(|width, height| page::draw(&view, width, height))?,
+                },
+                () = &mut wait_and_ask => break,
+            }
+        }
+    }
+}
+
+impl Rounds {
+    async fn round(&mut self) -> Result<(), Failure> {
+        let is_old = |listed: Instant| listed.elapsed() > NODES_EVERY;
+        if self.listed.is_none_or(is_old) {
+            let listed = mesh::nodes(&self.asker).await;
+            match listed {
+                Ok(nodes) => {
+                    let wanted = |name: &NodeName| self.only.is_empty() || self.only.contains(name);
+                    self.ready = nodes.iter().filter(|node| node.ready == Some(true)).count();
+                    let names = nodes.iter().filter_map(|node| node.name.parse().ok());
+                    self.nodes = names.filter(wanted).collect();
+                    self.listed = Some(Instant::now());
+                }
+                Err(failure) if self.listed.is_none() => return Err(failure),
+                // Those that were known are asked all the same.
+                Err(_) => {}
+            }
+        }
+        let asked = self.fleet.whom(&self.nodes);
+        let questions = asked.into_iter().map(|(node, peers)| {
+            let path = format!("/traffic?peers={peers}");
+            (node, Question::get(&path, self.within))
+        });
+        let fleet = &mut self.fleet;
+        let each = |node: NodeName, answer: Result<crate::ask::Answer, Failure>| {
+            let said = answer.and_then(|answer| answer.words::<Traffic>(&node));
+            fleet.hear(&node, said.ok());
+        };
+        self.asker.ask_all(questions, each).await;
+        Ok(())
+    }
+
+    /// What happened meanwhile: of a large fleet, what controllers tell of it.
+    async fn hear(&mut self) {
+        let new = if fleet::is_large(self.nodes.len()) {
+            self.look.of_controllers(&self.asker).await
+        } else {
+            self.look.round(&self.asker, self.within).await
+        };
+        self.events.extend(new);
+        self.events.sort_by(EventRow::in_time);
+        let older = self.events.len().saturating_sub(EVENTS);
+        self.events.drain(..older);
+    }
+
+    fn view(&self) -> View {
+        View {
+            events: self.events.clone(),
+            ..self.fleet.view(self.nodes.len(), self.ready)
+        }
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = options::parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < SHORTEST {
+        return Err("200ms is the least".into());
+    }
+    Ok(interval)
+}
