@@ -31,7 +31,7 @@ fn entries(host: &Host, device: &str, kind: Kind) -> Result<BTreeSet<String>> {
         Kind::Fdb => shown(&format!("bridge -j fdb show dev {device}"))?,
         Kind::Neighbour => shown(&format!("ip -j neigh show dev {device} nud permanent"))?,
         Kind::Source => {
-            shown("nft -j list set inet weft peers4")?["nftables"][1]["set"]["elem"].take()
+            shown("nft -s -j list set inet weft peers4")?["nftables"][1]["set"]["elem"].take()
         }
     };
     let found = found.as_array().cloned().unwrap_or_default();

@@ -29,17 +29,24 @@ pub fn draw(view: &View, width: Option<usize>, height: Option<usize>) -> String 
     let networks = &view.networks[..view.networks.len().min(NETWORKS)];
     let events = &view.events[view.events.len().saturating_sub(EVENTS)..];
     // The first line, and above each table an empty one and its head.
-    let taken = 1 + 2 + networks.len() + 2 + 2 + 2 + events.len();
+    let told = if events.is_empty() {
+        0
+    } else {
+        2 + events.len()
+    };
+    let taken = 1 + 2 + networks.len() + 2 + 2 + told;
     let each = height.map_or(LINES, |height| height.saturating_sub(taken) / 2);
     let most = |there: usize| there.min(each);
     let nodes = &view.busiest_nodes[..most(view.busiest_nodes.len())];
     let pairs = &view.busiest_pairs[..most(view.busiest_pairs.len())];
-    let tables = [
+    let mut tables = vec![
         table_of(networks, 0, width),
         table_of(nodes, 0, width),
         table_of(pairs, 0, width),
-        table_of(events, 0, None),
     ];
+    if !events.is_empty() {
+        tables.push(table_of(events, 0, None));
+    }
     let text = format!("{head}\n\n{}", tables.join("\n"));
     let lines = text.lines().take(height.unwrap_or(usize::MAX));
     let fits = |line: &str| line.chars().take(width.unwrap_or(usize::MAX)).collect();

@@ -49,8 +49,6 @@ web-0   10.0 Mbit/s   1.0 kbit/s   1000           1               3
 
 FROM    TO   TRAFFIC      PACKETS/S
 web-0   db   1.0 Gbit/s   90000
-
-TIME   FROM   LEVEL   WHAT
 ";
     assert_eq!(draw(&view(1), None, None), expected);
 }
