@@ -26,7 +26,7 @@ fn everything(host: &Host) -> Result<String> {
         &["ip", "-6", "route"],
         &["bridge", "fdb"],
         &["ip", "neigh", "show", "nud", "permanent"],
-        &["nft", "list", "ruleset"],
+        &["nft", "--stateless", "list", "ruleset"],
     ];
     let said: Result<Vec<String>> = commands.iter().map(|words| host.done(words)).collect();
     let said = said?.concat();

@@ -194,7 +194,8 @@ fn firewall(host: &Host, objects: &mut Objects) -> Result<()> {
         let set = &part["set"];
         if text(&set["name"]).starts_with("peers") {
             let elements = set["elem"].as_array().into_iter().flatten();
-            objects.extend(elements.map(|address| format!("admitted {}", text(address))));
+            let address = |element: &Value| format!("admitted {}", text(&element["elem"]["val"]));
+            objects.extend(elements.map(address));
         }
     }
     Ok(())
