@@ -5,6 +5,7 @@ fn what_is_named_is_open_and_nothing_else() {
     let cases = [
         ("GET", "/status", Some(Role::Reader)),
         ("GET", "/status?peers=no", Some(Role::Reader)),
+        ("GET", "/traffic?peers=7", Some(Role::Reader)),
         ("POST", "/status", None),
         ("get", "/status", None),
         ("GET", "/status/", None),
