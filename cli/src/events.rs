@@ -263,7 +263,7 @@ pub fn place(connection: &Connection) -> String {
 }
 
 /// Those that have an agent.
-async fn nodes(connection: &Connection) -> Result<Vec<NodeName>, Failure> {
+pub async fn nodes(connection: &Connection) -> Result<Vec<NodeName>, Failure> {
     let request = v1::ListNodesRequest {};
     let answer = connection.answer(connection.nodes().list(request)).await?;
     let agents = answer

@@ -22,7 +22,7 @@ use self::{
 use crate::{
     ask::{Asker, Question},
     connect::Reach,
-    events::{EventRow, Look},
+    events::{self, EventRow, Look},
     failure::Failure,
     mesh,
     output::Output,
@@ -73,7 +73,9 @@ struct Rounds {
     within: Duration,
     only: Vec<NodeName>,
     fleet: Fleet,
+    /// Those that have a session.
     nodes: Vec<NodeName>,
+    all: usize,
     ready: usize,
     listed: Option<Instant>,
     look: Look,
@@ -95,6 +97,7 @@ pub async fn run(top: Top, reach: &Reach, output: &Output) -> Result<(), Failure
         only: top.node,
         fleet: Fleet::new(top.network),
         nodes: Vec::new(),
+        all: 0,
         ready: 0,
         listed: None,
     };
@@ -107,10 +110,7 @@ pub async fn run(top: Top, reach: &Reach, output: &Output) -> Result<(), Failure
     rounds.round().await?;
     rounds.hear().await;
     let view = rounds.view();
-    output.print(&view, || {
-        let height = output.height.filter(|_| !top.once);
-        page::draw(&view, output.width, height)
-    })
+    output.print(&view, || page::draw(&view, output.width, None))
 }
 
 /// Until somebody wants it to end.
@@ -146,15 +146,8 @@ impl Rounds {
     async fn round(&mut self) -> Result<(), Failure> {
         let is_old = |listed: Instant| listed.elapsed() > NODES_EVERY;
         if self.listed.is_none_or(is_old) {
-            let listed = mesh::nodes(&self.asker).await;
-            match listed {
-                Ok(nodes) => {
-                    let wanted = |name: &NodeName| self.only.is_empty() || self.only.contains(name);
-                    self.ready = nodes.iter().filter(|node| node.ready == Some(true)).count();
-                    let names = nodes.iter().filter_map(|node| node.name.parse().ok());
-                    self.nodes = names.filter(wanted).collect();
-                    self.listed = Some(Instant::now());
-                }
+            match self.list().await {
+                Ok(()) => self.listed = Some(Instant::now()),
                 Err(failure) if self.listed.is_none() => return Err(failure),
                 // Those that were known are asked all the same.
                 Err(_) => {}
@@ -174,6 +167,28 @@ impl Rounds {
         Ok(())
     }
 
+    async fn list(&mut self) -> Result<(), Failure> {
+        let all = events::nodes(self.asker.any()).await?;
+        if let Some(unknown) = self.only.iter().find(|name| !all.contains(name)) {
+            return Err(Failure::BadRequest(format!(
+                "there is no node {unknown} with an agent"
+            )));
+        }
+        let wanted = |name: &NodeName| self.only.is_empty() || self.only.contains(name);
+        let here = mesh::nodes(&self.asker).await?;
+        let here = here
+            .iter()
+            .filter_map(|node| Some((node.name.parse().ok()?, node.ready)));
+        let here: Vec<(NodeName, Option<bool>)> = here.filter(|(name, _)| wanted(name)).collect();
+        self.all = all.iter().filter(|name| wanted(name)).count();
+        self.ready = here
+            .iter()
+            .filter(|(_, ready)| *ready == Some(true))
+            .count();
+        self.nodes = here.into_iter().map(|(name, _)| name).collect();
+        Ok(())
+    }
+
     /// What happened meanwhile: of a large fleet, what controllers tell of it.
     async fn hear(&mut self) {
         let new = if fleet::is_large(self.nodes.len()) {
@@ -190,7 +205,7 @@ impl Rounds {
     fn view(&self) -> View {
         View {
             events: self.events.clone(),
-            ..self.fleet.view(self.nodes.len(), self.ready)
+            ..self.fleet.view(self.all, self.ready)
         }
     }
 }

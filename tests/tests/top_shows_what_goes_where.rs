@@ -168,7 +168,7 @@ fn every_packet_is_counted_once_by_network_and_by_peer() -> Result<()> {
 
 #[test]
 fn rates_are_near_what_is_sent() -> Result<()> {
-    let scene = scene(3)?;
+    let mut scene = scene(3)?;
     let top = ["top", "--once", "--interval", "2s"];
     let (shown, rate) = scene.meanwhile(|| scene.lab.weft(&top))?;
     println!("{rate} datagrams a second were sent: {shown:#}");
@@ -206,6 +206,13 @@ fn rates_are_near_what_is_sent() -> Result<()> {
         (&some["nodes"], &some["containers"]),
         (&1.into(), &0.into())
     );
+    let said = scene
+        .lab
+        .weft_said(&[&top[..], &["--node", "h9"]].concat())?;
+    ensure!(
+        said.code == 2 && said.stderr.contains("no node h9"),
+        "{said:?}"
+    );
     // What is no terminal gets one page.
     let controller = &scene.lab.controllers[0];
     let said = controller.weft(&["top", "--interval", "200ms"])?;
@@ -214,7 +221,15 @@ fn rates_are_near_what_is_sent() -> Result<()> {
         "{said:?}"
     );
     ensure!(!said.stdout.contains('\u{1b}'), "{said:?}");
-    Ok(())
+    // One whose agent is away is a node all the same.
+    drop(scene.agents.pop());
+    patiently("a node is away", || {
+        let shown = scene.lab.weft(&["top", "--once", "--interval", "200ms"])?;
+        let counts = ["nodes", "nodes_ready", "nodes_asked", "nodes_silent"];
+        let counts = counts.map(|field| shown[field].as_u64());
+        ensure!(counts == [Some(3), Some(2), Some(2), Some(0)], "{shown}");
+        Ok(())
+    })
 }
 
 /// A terminal in which somebody types.

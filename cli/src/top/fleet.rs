@@ -119,9 +119,10 @@ impl Fleet {
         }
     }
 
-    /// Whom to ask in this round, and for how many peers.
+    /// Whom of these, who are in order, to ask in this round, and for how many peers.
     pub fn whom(&mut self, nodes: &[NodeName]) -> BTreeMap<NodeName, usize> {
-        self.known.retain(|node, _| nodes.contains(node));
+        self.known
+            .retain(|node, _| nodes.binary_search(node).is_ok());
         self.silent.clear();
         self.asked = if !is_large(nodes.len()) {
             nodes.iter().map(|node| (node.clone(), PEERS)).collect()

@@ -54,11 +54,10 @@ impl Screen {
         if screen.before.is_some() {
             // It waits in a read that nothing ends but the process.
             thread::spawn(move || {
-                for key in io::stdin().bytes().map_while(Result::ok) {
-                    if press.send(key).is_err() {
-                        return;
-                    }
-                }
+                let mut key = [0];
+                while let Ok(1) = io::stdin().read(&mut key)
+                    && press.send(key[0]).is_ok()
+                {}
             });
         }
         output::bytes(ENTER)?;
