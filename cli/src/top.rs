@@ -37,6 +37,8 @@ const LONGEST: Duration = Duration::from_secs(3);
 const SHORTEST: Duration = Duration::from_millis(200);
 /// The list of nodes is asked for so often: in a large fleet it is long.
 const NODES_EVERY: Duration = Duration::from_secs(10);
+/// Controllers are looked for again so often, where somebody does not answer.
+const OPEN_EVERY: Duration = Duration::from_secs(3);
 /// Of these the last are shown.
 const EVENTS_OF: Duration = Duration::from_secs(3600);
 const EVENTS: usize = 20;
@@ -68,8 +70,10 @@ pub struct Top {
 }
 
 /// Whom to ask, and what they have said.
-struct Rounds {
+struct Rounds<'a> {
+    reach: &'a Reach,
     asker: Asker,
+    opened: Instant,
     within: Duration,
     only: Vec<NodeName>,
     fleet: Fleet,
@@ -90,7 +94,9 @@ pub async fn run(top: Top, reach: &Reach, output: &Output) -> Result<(), Failure
         ..Wish::default()
     };
     let mut rounds = Rounds {
+        reach,
         asker: Asker::open(reach).await?,
+        opened: Instant::now(),
         within: reach.timeout.min(LONGEST),
         look: Look::new(top.node.clone(), wish),
         events: Vec::new(),
@@ -114,7 +120,7 @@ pub async fn run(top: Top, reach: &Reach, output: &Output) -> Result<(), Failure
 }
 
 /// Until somebody wants it to end.
-async fn live(rounds: &mut Rounds, interval: Duration) -> Result<(), Failure> {
+async fn live(rounds: &mut Rounds<'_>, interval: Duration) -> Result<(), Failure> {
     rounds.round().await?;
     rounds.hear().await;
     let mut screen = Screen::open()?;
@@ -124,7 +130,7 @@ async fn live(rounds: &mut Rounds, interval: Duration) -> Result<(), Failure> {
         screen.show(|width, height| page::draw(&view, width, height))?;
         let wait_and_ask = async {
             sleep_until(next).await;
-            // A controller that is away for a while may come back.
+            // What cannot be had now is shown to be silent, and asked for again.
             let _ = rounds.round().await;
             rounds.hear().await;
         };
@@ -142,8 +148,17 @@ async fn live(rounds: &mut Rounds, interval: Duration) -> Result<(), Failure> {
     }
 }
 
-impl Rounds {
+impl Rounds<'_> {
     async fn round(&mut self) -> Result<(), Failure> {
+        let is_amiss = self.fleet.is_silent() || !self.asker.unreachable().is_empty();
+        if is_amiss && self.opened.elapsed() > OPEN_EVERY {
+            // A controller went, or is there again: agents may have moved.
+            if let Ok(again) = Asker::open(self.reach).await {
+                self.asker = again;
+                self.listed = None;
+            }
+            self.opened = Instant::now();
+        }
         let is_old = |listed: Instant| listed.elapsed() > NODES_EVERY;
         if self.listed.is_none_or(is_old) {
             match self.list().await {

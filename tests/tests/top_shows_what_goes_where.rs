@@ -247,15 +247,14 @@ const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 
 impl Terminal {
-    fn start(scene: &Scene) -> Result<Self> {
-        let controller = &scene.lab.controllers[0];
-        let mut command = controller.place().command("script");
+    fn start(lab: &Lab) -> Result<Self> {
+        let mut command = lab.controllers[0].place().command("script");
         command.args(["-qefc", SESSION, "/dev/null"]);
         let weft = process::weft("weft")?;
         let beside = weft.parent().context("a directory")?.display();
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{beside}:{path}"));
-        command.env("WEFT_CONTROLLER", controller.url()?);
+        command.env("WEFT_CONTROLLER", lab.controller_urls()?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = process::keep(command)?;
         let keys = child.stdin.take().context("its keys")?;
@@ -327,7 +326,7 @@ impl Terminal {
 fn a_terminal_shows_it_and_is_as_it_was_afterwards() -> Result<()> {
     let scene = scene(2)?;
     let session = || {
-        let mut terminal = Terminal::start(&scene)?;
+        let mut terminal = Terminal::start(&scene.lab)?;
         let page = patiently("it shows who sends to whom", || {
             let page = terminal.page()?;
             let pair = page
@@ -361,14 +360,39 @@ fn a_terminal_shows_it_and_is_as_it_was_afterwards() -> Result<()> {
         terminal.ends()
     };
     scene.meanwhile(session)?;
-    let mut terminal = Terminal::start(&scene)?;
+    let mut terminal = Terminal::start(&scene.lab)?;
     patiently("it is there", || terminal.page())?;
     terminal.press(&[3])?;
     terminal.ends()?;
-    let terminal = Terminal::start(&scene)?;
+    let terminal = Terminal::start(&scene.lab)?;
     patiently("it is there", || terminal.page())?;
     let process = terminal.said("pid ")?;
     process::signal_to(process.first().context("a process")?.parse()?, "-TERM")?;
+    terminal.ends()
+}
+
+#[test]
+fn a_controller_that_dies_is_done_without() -> Result<()> {
+    let mut lab = Lab::new(2)?;
+    lab.start_controllers(2, &["--default-network", POOLS])?;
+    let _agents = lab.agents(SILENT)?;
+    let mut terminal = Terminal::start(&lab)?;
+    let all_answer = |terminal: &Terminal| {
+        let page = terminal.page()?;
+        ensure!(page[0].starts_with("2 of 2 nodes ready"), "{page:#?}");
+        ensure!(!page[0].contains("no answer"), "{page:#?}");
+        Ok(())
+    };
+    patiently("both hosts are there", || all_answer(&terminal))?;
+    // The first that is asked.
+    lab.controllers[0].kill()?;
+    let pages = |terminal: &Terminal| terminal.sent().matches("\u{1b}[J").count();
+    let before = pages(&terminal);
+    patiently("both are there again", || {
+        ensure!(pages(&terminal) > before + 5, "no page more");
+        all_answer(&terminal)
+    })?;
+    terminal.press(b"q")?;
     terminal.ends()
 }
 

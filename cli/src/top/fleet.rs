@@ -167,6 +167,11 @@ impl Fleet {
         self.known.insert(node.clone(), known);
     }
 
+    /// Somebody did not say in the last round.
+    pub fn is_silent(&self) -> bool {
+        !self.silent.is_empty()
+    }
+
     pub fn view(&self, nodes: usize, ready: usize) -> View {
         let networks = self.networks();
         let all = networks.iter();
