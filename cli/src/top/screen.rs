@@ -1,7 +1,7 @@
 //! The whole terminal, for as long as this is held; afterwards it is as it was.
 
 use std::{
-    io::{self, IsTerminal, Read},
+    io::{self, IsTerminal, Read, Write},
     thread,
 };
 
@@ -12,7 +12,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::{failure::Failure, output};
+use crate::failure::Failure;
 
 /// Another screen beside the one with what was typed before, and no cursor.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
@@ -60,7 +60,7 @@ impl Screen {
                 {}
             });
         }
-        output::bytes(ENTER)?;
+        send(ENTER)?;
         Ok(screen)
     }
 
@@ -74,11 +74,11 @@ impl Screen {
         let text = draw(width, height.map(|height| height.saturating_sub(1)));
         let mut bytes = "\x1b[H".to_owned();
         for line in text.lines() {
-            bytes += line;
+            bytes += &table::plain(line);
             bytes += "\x1b[K\r\n";
         }
         bytes += "\x1b[J";
-        output::bytes(bytes.as_bytes())
+        send(bytes.as_bytes())
     }
 
     /// Cancel-safe: a key or a signal that nobody has waited for is kept.
@@ -105,11 +105,18 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Nobody is left to be told where this fails.
-        let _ = output::bytes(LEAVE);
+        let _ = send(LEAVE);
         if let Some(before) = &self.before {
             let _ = tcsetattr(io::stdin(), OptionalActions::Flush, before);
         }
     }
+}
+
+/// As it is: it tells the terminal what to do.
+fn send(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
 }
 
 /// Keys come one by one, are not shown, and make no signals: the terminal as it was.
