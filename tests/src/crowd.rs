@@ -36,7 +36,11 @@ impl Crowd {
         lab.start_controllers(controllers, flags)?;
         introduce(&lab)?;
         let urls = lab.controller_urls()?;
-        let agents = lab.hosts().iter().map(|host| Agent::new(host, &urls, &[]));
+        // One kernel has room for a thousand neighbours on all underlays together, which
+        // probes between so many hosts would use up.
+        let quiet = ["--probe-every", "off"];
+        let hosts = lab.hosts().iter();
+        let agents = hosts.map(|host| Agent::new(host, &urls, &quiet));
         let agents = agents.collect::<Result<_>>()?;
         Ok(Self { lab, agents })
     }
