@@ -89,16 +89,17 @@ impl Asker {
         Ok(names)
     }
 
-    /// Asks a node's agent. Another controller than its own says so at once.
+    /// Asks a node's agent. Another controller than its own says so at once; of one that has
+    /// died since, another may have the agent by now.
     pub async fn ask(&self, node: &NodeName, question: &Question) -> Result<Answer, Failure> {
-        let mut elsewhere = None;
+        let mut first = None;
         for connection in self.connected.iter() {
             let asked = timeout(question.within + GRACE, once(connection, node, question)).await;
             let url = &connection.url;
             match asked {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(status)) if is_elsewhere(&status) => {
-                    elsewhere = elsewhere.or(Some(failure(url, &status)));
+                Ok(Err(status)) if may_be_elsewhere(&status) => {
+                    first = first.or(Some(failure(url, &status)));
                 }
                 Ok(Err(status)) => return Err(failure(url, &status)),
                 Err(_) => {
@@ -109,7 +110,7 @@ impl Asker {
                 }
             }
         }
-        Err(elsewhere.expect("there is a controller, and each has said something"))
+        Err(first.expect("there is a controller, and each has said something"))
     }
 
     /// Asks in words, and reads the answer as words; what is refused is a failure.
@@ -232,8 +233,8 @@ async fn once(
     })
 }
 
-fn is_elsewhere(status: &Status) -> bool {
-    status.code() == Code::FailedPrecondition
+fn may_be_elsewhere(status: &Status) -> bool {
+    [Code::FailedPrecondition, Code::Unavailable].contains(&status.code())
 }
 
 /// An agent that cannot be asked is something else than a controller that cannot ask.

@@ -91,7 +91,14 @@ fn an_operator_too() -> Result<()> {
     let watching = thread::scope(|scope| {
         let watching = scope.spawn(|| as_eve(1, &["lease", "watch"]));
         let told = patiently("a watch runs", || {
-            let acquire = ["lease", "acquire", "--node", "n1", "--underlay", "192.0.2.77"];
+            let acquire = [
+                "lease",
+                "acquire",
+                "--node",
+                "n1",
+                "--underlay",
+                "192.0.2.77",
+            ];
             ensure!(lab.weft_said(&acquire)?.code == 0);
             Ok(())
         });
