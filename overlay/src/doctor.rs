@@ -121,8 +121,10 @@ pub struct Network {
     pub uplink_mtu: Option<u32>,
     /// What its outer headers take.
     pub overhead: u32,
-    /// Why its checksums are not left to the hardware.
-    pub no_offload: Option<String>,
+    /// Are its checksums left to the hardware? None: nobody can tell.
+    pub offload: Option<bool>,
+    /// Why they should not be.
+    pub distrust: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]

@@ -163,7 +163,12 @@ fn on_its_disk() -> Result<()> {
 
 #[test]
 fn without_a_controller_and_without_an_agent() -> Result<()> {
-    let mut scene = scene(2, &[])?;
+    let mut lab = Lab::new(2)?;
+    lab.start_controller(&["--default-network", POOLS])?;
+    // What is kept of the second came as a change.
+    let agents = vec![lab.agent(1, &[])?, lab.agent(2, &[])?];
+    let mut scene = Scene { lab, agents };
+    scene.is_well()?;
     let said = scene.agents[0].run(&["doctor", "-o", "json"])?;
     ensure!(
         said.code == 0 && bad(&findings(&said)?).is_empty(),

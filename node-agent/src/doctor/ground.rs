@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use overlay::{
-    feed,
+    feed::{self, Peers},
     name::{NetworkName, NodeName},
     network::{self, Vni},
     subnet::{Family, Subnet},
@@ -24,7 +24,7 @@ pub struct Ground {
     pub underlay: Family,
     pub own: Vec<Subnet>,
     pub uplink: Option<String>,
-    pub no_offload: Option<String>,
+    pub offload: Option<bool>,
     pub peers: Vec<Peer>,
 }
 
@@ -48,10 +48,7 @@ impl Ground {
                 underlay: network.underlay.map_or(Family::V4, Family::of),
                 own: network.subnets.clone(),
                 uplink: network.uplink.clone(),
-                no_offload: network
-                    .checksum_offload_reason
-                    .clone()
-                    .filter(|_| network.checksum_offload == Some(false)),
+                offload: network.checksum_offload,
                 peers: network
                     .peers
                     .iter()
@@ -76,13 +73,20 @@ impl Ground {
                 }
                 Told::Snapshot { network, peers, .. } => {
                     if let Some(ground) = known.get_mut(&network) {
-                        let own = ground.own.clone();
-                        let is_other =
-                            |peer: &feed::Peer| !peer.subnets().any(|one| own.contains(&one));
-                        let others = peers.iter().filter(|(_, peer)| is_other(peer));
-                        ground.peers = others
-                            .map(|(node, peer)| Peer::at(node, peer.underlay, peer.subnets()))
-                            .collect();
+                        ground.peers.clear();
+                        ground.add(&peers);
+                    }
+                }
+                Told::Changes {
+                    network, changes, ..
+                } => {
+                    if let Some(ground) = known.get_mut(&network) {
+                        let is_kept = |peer: &Peer| {
+                            !changes.gone.contains(&peer.node)
+                                && !changes.set.contains_key(&peer.node)
+                        };
+                        ground.peers.retain(is_kept);
+                        ground.add(&changes.set);
                     }
                 }
                 _ => {}
@@ -99,9 +103,18 @@ impl Ground {
             underlay: network.underlay,
             own,
             uplink: None,
-            no_offload: None,
+            offload: None,
             peers: Vec::new(),
         }
+    }
+
+    /// The feed tells of every node, this one among them.
+    fn add(&mut self, told: &Peers) {
+        let own = &self.own;
+        let is_other = |peer: &feed::Peer| !peer.subnets().any(|one| own.contains(&one));
+        let others = told.iter().filter(|(_, peer)| is_other(peer));
+        let others = others.map(|(node, peer)| Peer::at(node, peer.underlay, peer.subnets()));
+        self.peers.extend(others);
     }
 
     /// What this host has in the overlay.

@@ -20,6 +20,7 @@ use crate::kernel::{
     features::features,
     forward::Forward,
     nft::{NftError, Table},
+    offload::trust::{Trust, trusted_here},
     path::Paths,
 };
 
@@ -46,7 +47,14 @@ pub fn look(mut facts: Facts, directory: &Path, grounds: &[Ground]) -> Result<Fa
             }),
             uplink_mtu: uplink.map(|uplink| uplink.mtu),
             overhead: overhead(ground.underlay),
-            no_offload: ground.no_offload.clone(),
+            offload: ground.offload,
+            distrust: ground
+                .uplink
+                .as_deref()
+                .and_then(|uplink| match trusted_here(uplink) {
+                    Trust::Yes => None,
+                    Trust::No(why) => Some(why),
+                }),
         });
     }
     let ours: BTreeSet<String> = grounds.iter().map(|one| device::name(one.vni)).collect();

@@ -278,8 +278,15 @@ impl Report {
                 format!("{name} is up, port {port}, MTU {}", device.mtu),
             );
         }
-        if let Some(why) = &network.no_offload {
-            self.ok(&about, format!("the hardware makes no checksums: {why}"));
+        match (network.offload, network.distrust) {
+            (Some(true), Some(why)) => self.doubt(
+                &about,
+                format!("checksums are left to the hardware, and {why}"),
+                "--checksum-offload auto, or off",
+            ),
+            (Some(true), None) => self.ok(&about, "checksums are left to the hardware"),
+            (Some(false), _) => self.ok(&about, "the kernel makes the checksums"),
+            (None, _) => {}
         }
     }
 

@@ -23,7 +23,8 @@ fn well() -> Facts {
         }),
         uplink_mtu: Some(1500),
         overhead: 50,
-        no_offload: None,
+        offload: Some(true),
+        distrust: None,
     }];
     facts.settings = vec![Setting {
         name: "net.ipv4.ip_forward".into(),
@@ -155,6 +156,9 @@ fn each_trouble_of_a_host_is_one_line() {
     });
     one(Wrong, "certificate", "it ended 15 min ago", |facts| {
         facts.certificate = Some(WallMs(100_000));
+    });
+    one(Doubtful, "network default", "and vmxnet3 spoils", |facts| {
+        facts.networks[0].distrust = Some("vmxnet3 spoils them");
     });
     one(Doubtful, "checksums", "5000 packets", |facts| {
         facts.spoiled = 5000;
