@@ -36,3 +36,8 @@ fn a_row_on_its_own_keeps_its_columns() {
     assert_eq!(row(["ab", "", "x"]), "ab    -   x");
     assert_eq!(row(["abcdef", "a\nb", ""]), "abcdef  a b  -");
 }
+
+#[test]
+fn nothing_that_somebody_said_is_a_command_to_the_terminal() {
+    assert_eq!(plain("a\x1b]0;b\x07\u{9b}2Jc\nd\té"), "a ]0;b  2Jc d é");
+}

@@ -191,6 +191,35 @@ fn a_node_has_so_many_and_no_more() {
 }
 
 #[test]
+fn what_a_node_calls_its_endpoints_is_bounded_in_all() {
+    let mut fleet = fleet();
+    let large = |public: &Arc<Public>| {
+        let mut public = Public::clone(public);
+        let label = |number: usize| (format!("label-{number}"), "x".repeat(1000));
+        public.who.labels = (0..64).map(label).collect();
+        Arc::new(public)
+    };
+    let set = many(&fleet, 300);
+    let set: BTreeMap<_, _> = set.iter().map(|(id, one)| (*id, large(one))).collect();
+    let refused = tell(&mut fleet, &whole(set.clone())).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::EndpointsTooLarge { .. }),
+        "{refused}"
+    );
+    let few: BTreeMap<_, _> = set.clone().into_iter().take(100).collect();
+    tell(&mut fleet, &whole(few)).unwrap();
+    // What is kept counts as well, and what is told again counts once.
+    let again: BTreeMap<_, _> = set.clone().into_iter().take(120).collect();
+    tell(&mut fleet, &changes(again, &[])).unwrap();
+    let more: BTreeMap<_, _> = set.into_iter().skip(120).take(20).collect();
+    let refused = tell(&mut fleet, &changes(more, &[])).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::EndpointsTooLarge { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
 fn an_address_of_another_node_is_not_kept() {
     let mut fleet = fleet();
     let mut set = many(&fleet, 2);
