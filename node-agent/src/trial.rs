@@ -26,7 +26,7 @@ use overlay::{
 };
 use socket::words::{Reason, Refusal};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::sleep,
 };
 use tracing::info;
@@ -53,12 +53,14 @@ pub struct Trials {
     endpoints: Door,
     reconciler: mpsc::Sender<Request>,
     open: Arc<Mutex<BTreeMap<TrialId, Arc<Trial>>>>,
+    room: Arc<Semaphore>,
 }
 
 struct Trial {
     network: NetworkName,
     place: Place,
     listeners: Listeners,
+    _room: OwnedSemaphorePermit,
 }
 
 pub fn routes(trials: Trials) -> Router {
@@ -107,14 +109,15 @@ impl Trials {
             endpoints,
             reconciler,
             open: Arc::default(),
+            room: Arc::new(Semaphore::new(MOST)),
         }
     }
 
     async fn open(&self, open: Open) -> Result<Opened, Refusal> {
-        if self.held().len() >= MOST {
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
             let text = format!("there are {MOST} trials on this host; they end by themselves");
             return Err(Refusal::new(Reason::NotReady, text));
-        }
+        };
         let life = Duration::from_millis(open.life_ms).min(LONGEST_LIFE);
         let id = TrialId(Uuid::new_v4().as_u64_pair().0);
         let place = match open.place {
@@ -123,9 +126,7 @@ impl Trials {
             }
             overlay::trial::Place::Host => Place::host(&self.network(&open.network).await?)?,
         };
-        // From here on it is taken away again whatever happens.
-        let listeners = Listeners::open(&place, id, life);
-        let listeners = match listeners {
+        let listeners = match Listeners::open(&place, id, life) {
             Ok(listeners) => listeners,
             Err(error) => {
                 place.leave(&self.endpoints).await;
@@ -139,6 +140,7 @@ impl Trials {
             network: open.network,
             place,
             listeners,
+            _room: room,
         });
         self.held().insert(id, trial);
         let trials = self.clone();

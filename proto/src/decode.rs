@@ -16,7 +16,6 @@ use overlay::{
         session::Membership,
     },
     endpoint::{EndpointId, Public, Publish, Who},
-    event::{Event, Level, Wish},
     feed::{Peer, PeerChanges},
     id::{Life, NodeId, SessionId},
     name::{NetworkName, NodeName},
@@ -29,6 +28,10 @@ use overlay::{
 use thiserror::Error;
 
 use crate::v1;
+
+pub use event::{event, wish};
+
+mod event;
 
 /// Where no network is named.
 pub const DEFAULT_NETWORK: &str = "default";
@@ -95,29 +98,6 @@ pub fn ttl(seconds: u64) -> Result<Duration, BadField> {
         Duration::ZERO => Ok(DEFAULT_TTL),
         ttl if ttl > LONGEST_TTL => Err(BadField::new("ttl_seconds", "longer than a year")),
         ttl => Ok(ttl),
-    }
-}
-
-pub fn wish(ask: &v1::EventsRequest) -> Result<Wish, BadField> {
-    Ok(Wish {
-        since: WallMs(ask.since_ms),
-        after: ask.after,
-        least: parse_optional("level", &ask.level)?.unwrap_or_default(),
-        most: match ask.limit {
-            0 => usize::MAX,
-            limit => usize::try_from(limit).unwrap_or(usize::MAX),
-        },
-    })
-}
-
-/// A level of a later release is at least an error.
-pub fn event(event: v1::Event) -> Event {
-    Event {
-        seq: event.seq,
-        at: WallMs(event.at_ms),
-        level: event.level.parse().unwrap_or(Level::Error),
-        what: event.what,
-        fields: event.fields,
     }
 }
 
